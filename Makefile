@@ -1,0 +1,41 @@
+# Each target sets up .venv first if it is not there. Inside the environment the plain commands do the same.
+
+PYTHON ?= python3
+CORES ?= all
+SNAKEMAKE = . .venv/bin/activate && snakemake --cores $(CORES)
+
+all: .venv/ready ## every figure and table of the paper, at full size
+	@. .venv/bin/activate && python -m feature_collapse plan
+	$(SNAKEMAKE)
+
+quick: .venv/ready ## the same at K = 200, in minutes
+	@. .venv/bin/activate && python -m feature_collapse plan --scale quick
+	$(SNAKEMAKE) quick
+
+smoke: .venv/ready ## every rule at toy size
+	$(SNAKEMAKE) smoke
+
+test: .venv/ready ## the tests
+	. .venv/bin/activate && pytest
+
+lint: .venv/ready ## format and lint, as CI does
+	. .venv/bin/activate && ruff check . && ruff format --check . && snakefmt --check Snakefile && snakemake --lint
+
+docs: .venv/ready ## refresh the pictures and tables that the README shows, from a full run
+	@. .venv/bin/activate && snakemake --cores $(CORES) && python -m feature_collapse docs
+
+lock: ## choose new versions of everything for requirements.txt
+	rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install -q ".[dev]"
+	{ sed -n '/^#/p' requirements.txt; .lock/bin/pip freeze --exclude feature_collapse | sed 's/+cpu$$//'; echo "-e ."; } > .lock/new
+	mv .lock/new requirements.txt && rm -rf .lock
+
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; name one with make PYTHON=...')"
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
+	touch $@
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+.PHONY: all quick smoke test lint docs lock help

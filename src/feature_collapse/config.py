@@ -1,0 +1,193 @@
+"""The configuration: what an experiment is, and which experiment the name of a run stands for.
+
+A run is named `[scale/]experiment[+key=value...]/seedN`, for instance `fig4b/seed0`, `quick/fig4b/seed0` or
+`fig4b+n_spl=10/seed3`. The name is also the path of its folder below `results/`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+CONFIG_FILE = Path("config/experiments.yaml")
+RUN_NAME = re.compile(r"(?:(\w+)/)?(\w+)((?:\+\w+=[\w.-]+)*)/seed(\d{1,9})")
+MAX_ELEMENTS = 2**31  # of one array: sentences or weights beyond this fit no machine this is meant for
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run. Its message is one line: file, key, and what would be right."""
+
+
+class Experiment(BaseModel):
+    """Every setting of one experiment, named as in the paper. Nothing has a default here: the defaults are
+    in `config/experiments.yaml`, where each value is written once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+
+    n_c: int = Field(ge=2, le=10_000)
+    n_w: int = Field(ge=2, le=10_000_000)
+    L: int = Field(ge=1, le=10_000)
+    K: int = Field(ge=2, le=10_000_000)
+    mu: Literal["uniform", "zipf"]
+    zipf_exponent: float = Field(ge=0, le=10)
+    n_spl: int = Field(ge=1, le=10_000_000)
+    n_test: int = Field(ge=1, le=10_000_000)
+    distinct_latents: bool
+    d: int = Field(ge=1, le=100_000)
+    normalisation: Literal["none", "layernorm"]
+    init_scale: float = Field(gt=0, le=1000)
+    lr: float = Field(gt=0, le=1000)
+    batch_size: int = Field(ge=1, le=1_000_000)
+    lambda_W: float = Field(ge=0, le=1000)
+    lambda_U: float = Field(ge=0, le=1000)
+    epochs: int = Field(ge=1, le=10_000_000)
+    records: int = Field(ge=1, le=10_000)
+    snapshot_classes: int = Field(ge=0)
+    device: Literal["cpu", "cuda", "mps"]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.n_w % self.n_c:
+            raise ValueError(f"n_w: {self.n_w} is not divisible by n_c = {self.n_c}")
+        if self.distinct_latents and self.n_c**self.L < self.K:
+            raise ValueError(
+                f"K: {self.K} distinct latents asked for, but there are only n_c ** L = {self.n_c**self.L}"
+            )
+        for key, elements in {
+            "n_spl": self.K * self.n_spl * self.L,
+            "n_test": self.K * self.n_test * self.L,
+            "n_w": self.n_w * self.d,
+            "K": self.K * self.L * self.d,
+        }.items():
+            if elements > MAX_ELEMENTS:
+                raise ValueError(f"{key}: asks for an array of {elements} elements; at most {MAX_ELEMENTS}")
+        return self
+
+    @property
+    def s_c(self) -> int:
+        """Words per concept."""
+        return self.n_w // self.n_c
+
+    @property
+    def N(self) -> int:
+        """Training sentences."""
+        return self.K * self.n_spl
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.N // self.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+
+class _Scale(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    leave_out: list[str]
+    override: dict[str, Any]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    seeds: list[int] = Field(min_length=1)
+    defaults: dict[str, Any]
+    experiments: dict[str, dict[str, Any]]
+    scales: dict[str, _Scale]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment with one seed, resolved: `name` is also its folder below `results/`."""
+
+    name: str
+    scale: str
+    experiment: Experiment
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return Path("results") / self.name
+
+
+class Config:
+    """The experiments of `config/experiments.yaml`, all of them checked when it is read."""
+
+    def __init__(self, path: Path = CONFIG_FILE):
+        """Read `path`. Raises ConfigError naming the file, the key and what would be right."""
+        self.path = path
+        try:
+            content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read ({_one_line(error)})") from None
+        except (YAMLError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}: not plain YAML ({_one_line(error)})") from None
+        try:
+            self._file = _File.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {_first_error(error, _File)}") from None
+        for scale in ("", *self.scales):
+            for name in self.experiments(scale):
+                self._resolve(scale, name, {})
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self._file.seeds)
+
+    @property
+    def scales(self) -> list[str]:
+        """The named scales; full size has no name."""
+        return list(self._file.scales)
+
+    def experiments(self, scale: str = "") -> list[str]:
+        """Names of the experiments that are run at a scale ('' is full size)."""
+        left_out = self._file.scales[scale].leave_out if scale else []
+        return [name for name in self._file.experiments if name not in left_out]
+
+    def run(self, name: str) -> Run:
+        """The run that a name stands for. Raises ConfigError for a name that stands for none."""
+        match = RUN_NAME.fullmatch(name)
+        if not match:
+            raise ConfigError(f"{name}: not the name of a run; write [scale/]experiment/seedN, as in fig4b/seed0")
+        scale, experiment, changes, seed = match.groups(default="")
+        if scale and scale not in self._file.scales:
+            raise ConfigError(f"{self.path}: scales: no {scale!r}; there are {', '.join(self.scales)}")
+        yaml = YAML(typ="safe", pure=True)
+        override = {key: yaml.load(value) for key, value in re.findall(r"\+(\w+)=([\w.-]+)", changes)}
+        return Run(name, scale, self._resolve(scale, experiment, override), int(seed))
+
+    def _resolve(self, scale: str, name: str, override: dict[str, Any]) -> Experiment:
+        if name not in self._file.experiments:
+            known = ", ".join(self._file.experiments)
+            raise ConfigError(f"{self.path}: experiments: no {name!r}; there are {known}")
+        settings = self._file.defaults | self._file.experiments[name]
+        if scale:
+            settings |= self._file.scales[scale].override
+        try:
+            return Experiment.model_validate(settings | override)
+        except ValidationError as error:
+            where = f"experiments.{name}" + (f" at scale {scale}" if scale else "")
+            raise ConfigError(f"{self.path}: {where}: {_first_error(error, Experiment)}") from None
+
+
+def _first_error(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of pydantic's complaints as one line: key, what would be right, what was given."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{_one_line(key)}: unknown key; the keys are {', '.join(model.model_fields)}"
+    if first["type"] == "missing":
+        return f"{key}: missing key"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{_one_line(key)}: {message}, not {_one_line(first['input'])}" if key else message
+
+
+def _one_line(thing: object) -> str:
+    text = " ".join(str(thing).split())
+    return text if len(text) <= 200 else text[:200] + "..."

@@ -1,0 +1,106 @@
+"""Features of a trained network: words and u_{k,l} on their principal components, their norms and their collapse."""
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from feature_collapse import artifacts
+from feature_collapse.collapse import MEASURES, alignment
+from feature_collapse.config import Run
+from feature_collapse.networks import NORMALISATIONS
+
+PLANE = 3  # principal components kept of each vector
+
+
+def principal_components(x: Tensor) -> tuple[Tensor, Tensor]:
+    """PCA of the centred rows of x (n, d): singular values (min(n, d),) in falling order, and axes (d, min(n, d))."""
+    _, sigma, axes = torch.linalg.svd(x.double() - x.double().mean(0), full_matrices=False)
+    return sigma, axes.T
+
+
+def upright(axes: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Turn the first two principal axes (d, 2 or more) within their plane so that the direction `first` (d,) points up
+    in it and `second` (d,) to the left.
+
+    The first two singular values nearly tie in every experiment, so that their axes are fixed by rounding and little
+    else. The plane is not, and the pictures of it are comparable once they are turned alike.
+    """
+    up = axes[:, :2].T @ first
+    up = up / up.norm()
+    left = torch.stack([-up[1], up[0]])
+    if left @ (axes[:, :2].T @ second) < 0:
+        left = -left
+    turned = axes.clone()
+    turned[:, :2] = axes[:, :2] @ torch.stack([-left, up], dim=1)
+    return turned
+
+
+def project(x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Coordinates (n, 3) of the centred rows of x (n, d) on their upright principal axes, the axes (d, 3), and all
+    singular values. Where d < 3 the missing coordinates are left out."""
+    sigma, axes = principal_components(x)
+    x = x.double()
+    means = [x[groups == g].mean(0) - x.mean(0) for g in (0, 1)]
+    axes = upright(axes[:, :PLANE], *means) if axes.shape[1] >= 2 else axes
+    return (x - x.mean(0)) @ axes, axes, sigma
+
+
+def describe(x: Tensor, groups: Tensor, sigma: Tensor, weight: Tensor | None = None) -> dict:
+    """Spectrum, norms and measures of collapse of one set of vectors, as plain numbers."""
+    norms = x.double().norm(dim=1)
+    return {
+        "sigma": sigma[:10].tolist(),
+        "norm_mean": norms.mean().item(),
+        "norm_std": norms.std(correction=0).item(),
+        **{name: f(x, groups, weight) for name, f in MEASURES.items()},
+    }
+
+
+def make(run: Run) -> None:
+    """Write `features.safetensors` and `metrics.json` of a trained run.
+
+    Arrays: `words` (n_w, d) after phi, `words_plane` (n_w, 3), `words_axes` (d, 3), `words_norm` (n_w,); `u_plane`
+    (K L, 3), `u_axes` (d, 3), `u_norm` (K L,); `z` (K L,) the concept of each u_{k,l}; `mu` (s_c,).
+    """
+    torch.set_num_threads(1)  # sums over many vectors would otherwise depend on the number of threads
+    e = run.experiment
+    data = {k: torch.from_numpy(v) for k, v in artifacts.read_arrays(run.folder / "data.safetensors", run)[0].items()}
+    weights = artifacts.read_arrays(run.folder / "weights.safetensors", run)[0]
+    history = pd.read_csv(artifacts.covered(run.folder / "history.csv", run))
+    words = NORMALISATIONS[e.normalisation](torch.from_numpy(weights["W"]))
+    u = torch.from_numpy(weights["U"]).reshape(e.K * e.L, e.d)
+    concepts, z = torch.arange(e.n_w) // e.s_c, data["Z"].flatten().long()
+
+    words_plane, words_axes, words_sigma = project(words, concepts)
+    u_plane, u_axes, u_sigma = project(u, z)
+    arrays = {
+        "words": words,
+        "words_plane": words_plane,
+        "words_axes": words_axes,
+        "words_norm": words.norm(dim=1),
+        "u_plane": u_plane,
+        "u_axes": u_axes,
+        "u_norm": u.norm(dim=1),
+        "z": data["Z"].flatten(),
+        "mu": data["mu"],
+    }
+    artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()})
+
+    last, peak = history.iloc[-1], history.loc[history["test_accuracy"].idxmax()]
+    mu = data["mu"].repeat(e.n_c)
+    artifacts.write_json(
+        run.folder / "metrics.json",
+        run,
+        {
+            "training": {
+                **{name: float(last[name]) for name in ("epoch", "train_loss", "train_accuracy", "test_accuracy")},
+                "peak_test_accuracy": float(peak["test_accuracy"]),
+                "peak_epoch": float(peak["epoch"]),
+            },
+            "words": describe(words, concepts, words_sigma),
+            "words_weighted_by_mu": describe(words, concepts, words_sigma, mu),
+            "u": describe(u, z, u_sigma),
+            "alignment": alignment(words, concepts, u, z),
+            "alignment_weighted_by_mu": alignment(words, concepts, u, z, mu),
+        },
+    )

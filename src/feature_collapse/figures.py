@@ -1,0 +1,207 @@
+"""The figures: each function takes data in and returns a matplotlib Figure; `make` reads, draws and saves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from feature_collapse import artifacts, diagrams
+from feature_collapse.config import Config, ConfigError, Experiment, Run
+from feature_collapse.diagrams import COLOURS, MARKERS, WIDTH
+
+PANELS = {"fig3": "Figure 3", "fig4a": "Figure 4a", "fig4b": "Figure 4b", "fig4c": "Figure 4c"}
+
+matplotlib.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 8,
+        "axes.titlesize": 8.5,
+        "axes.labelsize": 8,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "legend.fontsize": 7.5,
+        "figure.titlesize": 9.5,
+        "lines.linewidth": 1.2,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+        "pdf.fonttype": 42,
+        "savefig.dpi": 220,
+    }
+)
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write `stem.pdf` and `stem.png`, the same bytes for the same figure: no dates and no program names in them."""
+    undated = {".pdf": {"CreationDate": None, "Producer": None, "Creator": None}, ".png": {"Software": None}}
+    for suffix, metadata in undated.items():
+        with artifacts.atomic(stem.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, metadata=metadata)
+
+
+def caption(experiment: Experiment) -> str:
+    """What sets an experiment apart, in words."""
+    law = "uniform" if experiment.mu == "uniform" else "Zipf"
+    norm = ", LayerNorm" if experiment.normalisation == "layernorm" else ""
+    return f"{law} words, $n_{{spl}}$ = {experiment.n_spl}{norm}"
+
+
+def scatter(name: str, experiment: Experiment, features: dict[str, np.ndarray], metrics: dict[str, Any]) -> Figure:
+    """Words and u_kl on their first two principal components, coloured by concept (Figures 3 and 4 of the paper)."""
+    e = experiment
+    phi = r"LayerNorm$(w_{(\alpha,\beta)})$" if e.normalisation == "layernorm" else r"$w_{(\alpha,\beta)}$"
+    figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _plane(left, features["words_plane"], np.arange(e.n_w) // e.s_c, metrics["words"]["sigma"])
+    _plane(right, features["u_plane"], features["z"], metrics["u"]["sigma"])
+    left.set_title(f"{e.n_w} word embeddings {phi}\n{left.get_title()}")
+    right.set_title(rf"{e.K * e.L} classifier vectors $u_{{k,\ell}}$" + f"\n{right.get_title()}")
+    _legend_below(figure, left)
+    figure.suptitle(f"{name}: {caption(e)}, test accuracy {metrics['training']['test_accuracy']:.1%}")
+    return figure
+
+
+def _plane(axes: Axes, plane: np.ndarray, concepts: np.ndarray, sigma: list[float]) -> None:
+    for g in np.unique(concepts):
+        axes.scatter(
+            *plane[concepts == g, :2].T,
+            s=9,
+            alpha=0.35,
+            color=concept_colour(g),
+            marker=MARKERS[g % len(MARKERS)],
+            linewidths=0,
+            label=f"concept {g + 1}",
+            rasterized=len(plane) > 2000,
+        )
+    axes.set_title("singular values " + ", ".join(f"{s:.3g}" if s < 1 else f"{s:.4g}" for s in sigma[:3]))
+    axes.set(xlabel="principal plane, across", ylabel="principal plane, towards concept 1")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.08)
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    """One legend for the whole figure, with marks large and opaque enough to be read."""
+    handles, labels = axes.get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+    for handle in legend.legend_handles:
+        if isinstance(handle, PathCollection):
+            handle.set(alpha=1, sizes=[24])
+
+
+def concept_colour(g: int) -> Any:
+    """The colour of a concept; beyond the paper's three, one of a map that also falls in grey."""
+    return COLOURS[g] if g < len(COLOURS) else matplotlib.colormaps["cividis"](g * 0.37 % 1)
+
+
+def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
+    """Loss, accuracies and collapse over the epochs; the experiments, by their titles, side by side."""
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+    grid = figure.subplots(3, len(histories), sharex="col", sharey="row", squeeze=False)
+    for column, (title, history) in zip(grid.T, histories.items(), strict=True):
+        loss, accuracy, collapse = column
+        epoch = history["epoch"]
+        loss.plot(epoch, history["train_loss"], color="black")
+        loss.set(title=title, yscale="log")
+        accuracy.plot(epoch, 100 * history["train_accuracy"], color="0.6", label="train")
+        accuracy.plot(epoch, 100 * history["test_accuracy"], color="black", label="test")
+        collapse.plot(epoch, history["words_cdnv"], color=COLOURS[0], label="words")
+        collapse.plot(epoch, history["u_cdnv"], color=COLOURS[1], ls="--", label=r"$u_{k,\ell}$")
+        collapse.set(yscale="log", xlabel="epoch")
+    grid[0, 0].set_ylabel("train loss\n(cross-entropy)")
+    grid[1, 0].set_ylabel("accuracy (%)")
+    grid[2, 0].set_ylabel("spread within concepts\n(CDNV; 0 = collapsed)")
+    grid[1, 0].legend(loc="lower right")
+    grid[2, 0].legend(loc="upper right")
+    return figure
+
+
+def word_frequencies(data: dict[str, dict[str, np.ndarray]], n_c: int) -> Figure:
+    """The law `mu_beta` of each experiment in `data`, and how often the words occur in its training sentences."""
+    figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
+    panels = figure.subplots(1, len(data), sharex=True, sharey=True)
+    for axes, (title, arrays) in zip(panels, data.items(), strict=True):
+        mu = arrays["mu"]
+        counts = np.bincount(arrays["train_sentences"].ravel(), minlength=n_c * len(mu)).reshape(n_c, -1)
+        rank = np.arange(1, len(mu) + 1)
+        for g, count in enumerate(counts):
+            shown = count > 0
+            axes.scatter(
+                rank[shown],
+                (count / count.sum())[shown],
+                s=5,
+                color=concept_colour(g),
+                marker=MARKERS[g % len(MARKERS)],
+                linewidths=0,
+                label=f"concept {g + 1}, as met in training",
+            )
+        axes.plot(rank, mu, color="black", label=r"law $\mu_\beta$")
+        axes.set(title=title, xscale="log", yscale="log", xlabel=r"rank $\beta$ of the word in its concept")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    panels[0].set_ylabel("frequency inside the concept")
+    _legend_below(figure, panels[0])
+    return figure
+
+
+def _scatter(panel: str) -> Callable[[str, Config], Figure]:
+    def draw(scale: str, config: Config) -> Figure:
+        run = shown_run(scale, panel, config)
+        features, _ = artifacts.read_arrays(run.folder / "features.safetensors", run)
+        metrics = artifacts.read_json(run.folder / "metrics.json", run)
+        return scatter(PANELS[panel], run.experiment, features, metrics)
+
+    return draw
+
+
+def _learning_curves(scale: str, config: Config) -> Figure:
+    runs = [(title, shown_run(scale, panel, config)) for panel, title in PANELS.items()]
+    return learning_curves(
+        {
+            f"{title}\n{caption(run.experiment).replace(', ', chr(10))}": pd.read_csv(
+                artifacts.covered(run.folder / "history.csv", run)
+            )
+            for title, run in runs
+        }
+    )
+
+
+def _word_frequencies(scale: str, config: Config) -> Figure:
+    runs = [(PANELS[panel], shown_run(scale, panel, config)) for panel in ("fig3", "fig4a", "fig4b")]
+    data = {
+        f"{title}\n{caption(run.experiment)}": artifacts.read_arrays(run.folder / "data.safetensors", run)[0]
+        for title, run in runs
+    }
+    return word_frequencies(data, runs[0][1].experiment.n_c)
+
+
+FIGURES: dict[str, Callable[[str, Config], Figure]] = {
+    "figure1": lambda scale, config: diagrams.data_model(),
+    "figure2": lambda scale, config: diagrams.networks(),
+    "figure3": _scatter("fig3"),
+    "figure4a": _scatter("fig4a"),
+    "figure4b": _scatter("fig4b"),
+    "figure4c": _scatter("fig4c"),
+    "word_frequencies": _word_frequencies,
+    "learning_curves": _learning_curves,
+}
+
+
+def shown_run(scale: str, experiment: str, config: Config) -> Run:
+    """The run of an experiment that figures show: that of the first seed."""
+    return config.run(f"{scale}/{experiment}/seed{config.seeds[0]}".lstrip("/"))
+
+
+def make(name: str, config: Config) -> None:
+    """Draw the figure named `[scale/]figure` and write it as PDF and PNG below `figures/`. Raises ConfigError for a
+    figure that is not there."""
+    scale, _, figure = name.rpartition("/")
+    if figure not in FIGURES or (scale and scale not in config.scales):
+        known = f"{', '.join(FIGURES)}, each also as SCALE/figure for {', '.join(config.scales)}"
+        raise ConfigError(f"{name}: no such figure; there are {known}")
+    save(FIGURES[figure](scale, config), Path("figures") / name)

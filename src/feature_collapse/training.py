@@ -1,0 +1,369 @@
+"""Training: plain SGD on the mean cross-entropy with weight decay (§2.1 of the paper), and its record.
+
+A step on a batch of B sentences is three matrix products of 2 B (L d) K operations each, and little else:
+
+    S    = X U^T                              scores,                     X = features of the batch (B, L d)
+    G    = (softmax(S) - onehot(labels)) / B  gradient of the loss to S
+    dX   = G U                                gradient to the features, carried on to W by autograd
+    U^T <- (1 - lr lambda_U) U^T - lr X^T G   gradient, decay and step on U at once, in place
+
+The last line is one `addmm_`: no gradient of U is ever stored, and U is passed over once rather than thrice. dX is
+taken before U changes, so that this is SGD on all weights simultaneously, the same numbers as the textbook loop up to
+rounding. This is a linear cross-entropy fused with the optimiser step.
+"""
+
+import math
+import platform
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from feature_collapse import artifacts
+from feature_collapse.collapse import measure
+from feature_collapse.config import Experiment, Run
+from feature_collapse.data import generator
+from feature_collapse.networks import Network
+
+CHECKPOINT_SECONDS = 60
+EVALUATION_BATCH = 1000
+
+
+class TrainingError(Exception):
+    """Training that cannot go on, in one line."""
+
+
+class FusedStep:
+    """One step of SGD for a network with a linear classifier on top: `features(sentences)` (B, F) times `U_T` (F, K),
+    no bias. Its buffers are allocated once."""
+
+    def __init__(self, network: torch.nn.Module, lr: float, lambda_W: float, lambda_U: float, batch_size: int):
+        self.network, self.lr, self.lambda_W, self.lambda_U = network, lr, lambda_W, lambda_U
+        self.upstream = [p for p in network.parameters() if p is not network.U_T]
+        self.S = network.U_T.new_empty(batch_size, network.U_T.shape[1])  # (B, K)
+        self.G = torch.empty_like(self.S)
+        self.dX = network.U_T.new_empty(batch_size, network.U_T.shape[0])  # (B, F)
+
+    def __call__(self, sentences: Tensor, labels: Tensor) -> tuple[float, int]:
+        """Take a step on sentences (B, L) of classes labels (B,). Returns the loss and how many were classified
+        rightly, both before the step."""
+        B, U_T = len(labels), self.network.U_T
+        S, G, dX = self.S[:B], self.G[:B], self.dX[:B]
+        X = self.network.features(sentences)
+        with torch.no_grad():
+            torch.mm(X, U_T, out=S)
+            correct = (S.argmax(1) == labels).sum()
+            torch.log_softmax(S, 1, out=G)
+            loss = -G.gather(1, labels[:, None]).mean()
+            G.exp_()
+            G.scatter_add_(1, labels[:, None], G.new_full((B, 1), -1))
+            G /= B
+            torch.mm(G, U_T.T, out=dX)
+            X.backward(dX)
+            U_T.addmm_(X.T, G, beta=1 - self.lr * self.lambda_U, alpha=-self.lr)
+            for p in self.upstream:
+                p.mul_(1 - self.lr * self.lambda_W).add_(p.grad, alpha=-self.lr)
+                p.grad = None
+        return loss.item(), int(correct)
+
+
+class AutogradStep:
+    """One step of SGD for any other network that returns scores (B, K): loss by autograd, step by `torch.optim`."""
+
+    def __init__(self, network: torch.nn.Module, lr: float, decay: float):
+        self.network = network
+        self.optimiser = torch.optim.SGD(network.parameters(), lr=lr, weight_decay=decay)
+
+    def __call__(self, sentences: Tensor, labels: Tensor) -> tuple[float, int]:
+        """As `FusedStep.__call__`."""
+        self.optimiser.zero_grad()
+        S = self.network(sentences)
+        loss = F.cross_entropy(S, labels)
+        loss.backward()
+        self.optimiser.step()
+        return loss.item(), int((S.argmax(1) == labels).sum())
+
+
+def make_step(network: torch.nn.Module, e: Experiment) -> Callable[[Tensor, Tensor], tuple[float, int]]:
+    """The step for a network: fused where there is a linear classifier to fuse with."""
+    if hasattr(network, "U_T"):
+        return FusedStep(network, e.lr, e.lambda_W, e.lambda_U, e.batch_size)
+    return AutogradStep(network, e.lr, e.lambda_W)
+
+
+class Training:
+    """A network, its data and where training has come to. `step()` until `done`."""
+
+    def __init__(self, experiment: Experiment, seed: int, data: dict[str, Tensor]):
+        """Set up a network with fresh weights on the data of `data.generate`. Raises TrainingError if the
+        configured device is not there."""
+        self.experiment, self.seed, self.data = experiment, seed, data
+        self.network = Network(experiment, seed).to(_device(experiment.device))
+        self._take_step = make_step(self.network, experiment)
+        self.steps = 0
+        self.losses: list[float] = []  # of the current epoch's batches
+        self.accuracies: list[float] = []
+        self.history: list[dict[str, float]] = []
+        self.snapshots: dict[str, list[Tensor]] = {"epoch": [], "words": [], "u": []}
+        self._order: Tensor | None = None
+        self._record_steps = record_steps(experiment)
+        self._concepts = torch.arange(experiment.n_w) // experiment.s_c
+        self._snapshot()
+
+    @property
+    def done(self) -> bool:
+        return self.steps == self.experiment.steps
+
+    @property
+    def epoch(self) -> float:
+        return self.steps / self.experiment.steps_per_epoch
+
+    def step(self) -> None:
+        """One step of SGD on the next batch; at the evenly spaced steps of `record_steps` also a row of `history`.
+
+        Raises TrainingError when the loss is not finite."""
+        e = self.experiment
+        epoch, batch = divmod(self.steps, e.steps_per_epoch)
+        if batch == 0:
+            self.losses, self.accuracies = [], []
+        if batch == 0 or self._order is None:
+            self._order = torch.randperm(e.N, generator=generator(self.seed, f"order of epoch {epoch}"))
+        chosen = self._order[batch * e.batch_size : (batch + 1) * e.batch_size]
+        device = self.network.U_T.device
+        sentences = self.data["train_sentences"][chosen].long().to(device)
+        labels = self.data["train_labels"][chosen].long().to(device)
+        loss, correct = self._take_step(sentences, labels)
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss is {loss} at step {self.steps + 1} (epoch {epoch + 1})")
+        self.steps += 1
+        self.losses.append(loss)
+        self.accuracies.append(correct / len(chosen))
+        if self.steps in self._record_steps:
+            self._record()
+
+    def _record(self) -> None:
+        """Append to the history: loss and accuracy over the epoch's batches so far, as they were met; the rest as of
+        now."""
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "train_loss": math.fsum(self.losses) / len(self.losses),
+                "train_accuracy": math.fsum(self.accuracies) / len(self.accuracies),
+                "test_accuracy": accuracy(self.network, self.data["test_sentences"], self.data["test_labels"]),
+                **self._measures(),
+            }
+        )
+        self._snapshot()
+
+    @torch.no_grad()
+    def _measures(self) -> dict[str, float]:
+        if not all(p.isfinite().all() for p in self.network.parameters()):
+            raise TrainingError(f"a weight is not finite at step {self.steps} (epoch {self.epoch:g})")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # sums over many vectors would otherwise depend on the number of threads
+        try:
+            words, u = self.network.words().cpu(), self.network.u().cpu()
+            return measure(words, self._concepts, u.flatten(0, 1), self.data["Z"].flatten())
+        finally:
+            torch.set_num_threads(threads)
+
+    @torch.no_grad()
+    def _snapshot(self) -> None:
+        classes = min(self.experiment.snapshot_classes, self.experiment.K)
+        if classes:
+            self.snapshots["epoch"].append(torch.tensor(self.epoch, dtype=torch.float32))
+            self.snapshots["words"].append(self.network.words().half().cpu())
+            self.snapshots["u"].append(self.network.u()[:classes].half().cpu())
+
+    def weights(self) -> dict[str, Tensor]:
+        """`W` (n_w, d), the word embeddings as rows, and `U` (K, L d)."""
+        return {"W": self.network.W.detach().cpu(), "U": self.network.U_T.detach().cpu().T.contiguous()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that `resume` needs to go on as if nothing had happened: tensors, and JSON values."""
+        tensors = {f"weights.{name}": p.detach().cpu() for name, p in self.network.state_dict().items()}
+        tensors |= {f"snapshots.{name}": torch.stack(s) for name, s in self.snapshots.items() if s}
+        notes = {
+            "steps": self.steps,
+            "losses": self.losses,
+            "accuracies": self.accuracies,
+            "history": self.history,
+        }
+        return tensors, notes
+
+    def resume(self, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
+        """Go back to a `state()` of a training of the same experiment and seed."""
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "snapshots": {}}
+        for name, tensor in tensors.items():
+            part, _, key = name.partition(".")
+            parts[part][key] = tensor
+        self.network.load_state_dict(parts["weights"])
+        self.snapshots |= {name: list(stack) for name, stack in parts["snapshots"].items()}
+        self.steps, self.history = notes["steps"], notes["history"]
+        self.losses, self.accuracies = notes["losses"], notes["accuracies"]
+        self._order = None
+
+
+def train(experiment: Experiment, seed: int, data: dict[str, Tensor]) -> Training:
+    """Train from beginning to end."""
+    training = Training(experiment, seed, data)
+    while not training.done:
+        training.step()
+    return training
+
+
+def record_steps(experiment: Experiment) -> set[int]:
+    """The steps after which a row of history is written: `records` of them evenly spaced, the last step included,
+    and the end of the first epoch. Where there are more epochs than records, each is the end of an epoch."""
+    e = experiment
+    if e.epochs >= e.records:
+        even = {round(i * e.epochs / e.records) * e.steps_per_epoch for i in range(1, e.records + 1)}
+    else:
+        even = {max(1, round(i * e.steps / e.records)) for i in range(1, e.records + 1)}
+    return even | {e.steps_per_epoch}
+
+
+@torch.no_grad()
+def accuracy(network: torch.nn.Module, sentences: Tensor, labels: Tensor) -> float:
+    """Share of sentences (N, L) that the network puts into their class."""
+    device = next(network.parameters()).device
+    correct = 0
+    for x, k in zip(sentences.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+        correct += int((network(x.long().to(device)).argmax(1) == k.to(device)).sum())
+    return correct / len(labels)
+
+
+def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
+    """Train a run on its `data.safetensors` and write `weights.safetensors`, `history.csv`, `snapshots.safetensors`
+    and `run.json`.
+
+    Every minute, and on SIGTERM, a checkpoint is left beside them; the next call goes on from it and ends with the
+    same bytes. Raises TrainingError when the loss or a weight is not finite, leaving the last checkpoint.
+    """
+    begun = time.monotonic()
+    torch.set_num_threads(threads)
+    data_file, checkpoint = run.folder / "data.safetensors", run.folder / "checkpoint.safetensors"
+    arrays, _ = artifacts.read_arrays(data_file, run)
+    training = Training(run.experiment, run.seed, {k: torch.from_numpy(v) for k, v in arrays.items()})
+    earlier = _resume(training, checkpoint, run)
+    terminated = _catch_sigterm()
+    saved = time.monotonic()
+    progress = Progress(run, training, quiet)
+    while not training.done:
+        training.step()
+        progress.update()
+        if terminated or (time.monotonic() - saved > CHECKPOINT_SECONDS and not training.done):
+            tensors, notes = training.state()
+            notes["seconds"] = earlier + time.monotonic() - begun
+            artifacts.write_arrays(checkpoint, run, {k: v.numpy() for k, v in tensors.items()}, **notes)
+            saved = time.monotonic()
+        if terminated:
+            raise SystemExit(f"{run.name}: terminated at epoch {training.epoch:.2f}; a rerun goes on from there")
+    progress.close()
+
+    outputs = {name: run.folder / name for name in ("weights.safetensors", "snapshots.safetensors", "history.csv")}
+    weights = {name: tensor.numpy() for name, tensor in training.weights().items()}
+    artifacts.write_arrays(outputs["weights.safetensors"], run, weights)
+    snapshots = {name: torch.stack(s).numpy() for name, s in training.snapshots.items() if s}
+    artifacts.write_arrays(outputs["snapshots.safetensors"], run, snapshots)
+    with artifacts.atomic(outputs["history.csv"]) as temporary:
+        pd.DataFrame(training.history).to_csv(temporary, index=False)
+    artifacts.write_json(
+        run.folder / "run.json",
+        run,
+        {
+            "seconds": round(earlier + time.monotonic() - begun, 2),
+            "peak_memory_mb": round(_peak_memory_mb(), 1),
+            "threads": threads,
+            "machine": versions(),
+            "inputs": {data_file.name: artifacts.checksum(data_file)},
+            "outputs": {name: artifacts.checksum(path) for name, path in outputs.items()},
+        },
+    )
+    checkpoint.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """Python, torch, numpy and BLAS versions, and the instructions torch uses on this CPU."""
+    blas = next((line for line in torch.__config__.show().splitlines() if "BLAS" in line or "oneAPI" in line), "")
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "blas": blas.strip(" -"),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+class Progress:
+    """Where training is: a bar on a terminal, else a line now and then."""
+
+    def __init__(self, run: Run, training: Training, quiet: bool):
+        self.run, self.training, self.quiet = run, training, quiet
+        self.begun, self.first, self.said = time.monotonic(), training.steps, 0.0
+        on_terminal = sys.stderr.isatty() and not quiet
+        total = run.experiment.steps
+        self.bar = tqdm(total=total, initial=training.steps, desc=run.name, unit="step", disable=not on_terminal)
+
+    def update(self) -> None:
+        self.bar.update()
+        recorded = bool(self.training.history) and self.training.history[-1]["epoch"] == self.training.epoch
+        if recorded and not self.bar.disable:
+            self.bar.set_postfix_str(self._state())
+        elif recorded and not self.quiet:
+            elapsed = time.monotonic() - self.begun
+            left = elapsed / (self.training.steps - self.first) * (self.run.experiment.steps - self.training.steps)
+            print(f"{self.run.name}: {self._state()}, {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
+
+    def _state(self) -> str:
+        row = self.training.history[-1]
+        return (
+            f"epoch {row['epoch']:g} of {self.run.experiment.epochs}, loss {row['train_loss']:.4g}, "
+            f"train {row['train_accuracy']:.1%}, test {row['test_accuracy']:.1%}"
+        )
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def _resume(training: Training, checkpoint: Any, run: Run) -> float:
+    """Take up a checkpoint of the same run, if there is one. Returns the seconds spent before it."""
+    if not checkpoint.exists():
+        return 0.0
+    try:
+        arrays, notes = artifacts.read_arrays(checkpoint, run)
+    except artifacts.ArtifactError as error:
+        print(f"starting anew: {error}", file=sys.stderr)
+        return 0.0
+    training.resume({name: torch.from_numpy(array) for name, array in arrays.items()}, notes)
+    print(f"{run.name}: going on from epoch {training.epoch:.2f}", file=sys.stderr, flush=True)
+    return notes["seconds"]
+
+
+def _catch_sigterm() -> list[int]:
+    """A list that is empty until SIGTERM has come."""
+    received: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    return received
+
+
+def _device(name: str) -> torch.device:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[name]:
+        raise TrainingError(f"device: {name} is configured, but torch finds none on this machine")
+    return torch.device(name)
+
+
+def _peak_memory_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
