@@ -2,6 +2,7 @@
 # A run is named [scale/]experiment/seedN; its files are in results/{run}, its settings in config/experiments.yaml.
 
 import sys
+from pathlib import Path
 
 from feature_collapse.config import Config, ConfigError
 
@@ -16,13 +17,30 @@ def config_or_exit(look_up):
 
 
 CONFIG = config_or_exit(Config)
-SCATTERS = ["figure3", "figure4a", "figure4b", "figure4c"]
-DRAWINGS = ["figure1", "figure2"]
-TABLES = ["reproduction"]
+
+# Each figure: the experiments it shows, and which of their files it is drawn from.
+FIGURES = {
+    "figure1": ([], []),
+    "figure2": ([], []),
+    "figure3": (["fig3"], ["features.safetensors", "metrics.json"]),
+    "figure4a": (["fig4a"], ["features.safetensors", "metrics.json"]),
+    "figure4b": (["fig4b"], ["features.safetensors", "metrics.json"]),
+    "figure4c": (["fig4c"], ["features.safetensors", "metrics.json"]),
+    "word_frequencies": (["fig3", "fig4a", "fig4b"], ["data.safetensors"]),
+    "learning_curves": (["fig3", "fig4a", "fig4b", "fig4c"], ["history.csv", "run.json"]),
+    "theory_norms": (["fig3", "fig4a", "fig4c"], ["features.safetensors"]),
+    "theory_risk": (["fig3", "fig3_k50", "fig4c"], ["metrics.json"]),
+}
+TABLES = ["reproduction", "theory", "enumeration", "claims"]
+STARTS = {"": 50, "quick/": 10, "smoke/": 2}  # random starts of each problem that is enumerated
 
 
 def run_of(wildcards):
     return config_or_exit(lambda: CONFIG.run(wildcards.run))
+
+
+def runs_of(scale):
+    return CONFIG.runs(scale.rstrip("/"))
 
 
 def experiment(wildcards):
@@ -38,8 +56,7 @@ def code(*modules):
 def work_share(wildcards):
     """The work of a run relative to all runs of the paper at full size."""
     cost = lambda e: e.steps * e.K * e.L * e.d
-    paper = [CONFIG.run(f"{name}/seed0").experiment for name in CONFIG.experiments()]
-    return cost(run_of(wildcards).experiment) / sum(map(cost, paper))
+    return cost(run_of(wildcards).experiment) / sum(cost(run.experiment) for run in runs_of("").values())
 
 
 def training_threads(wildcards):
@@ -52,36 +69,48 @@ def longest_first(wildcards):
     return int(1000 * work_share(wildcards))
 
 
+def all_metrics(wildcards):
+    """The metrics of every run of a scale."""
+    return [run.folder / "metrics.json" for run in runs_of(wildcards.scale).values()]
+
+
+def figure_inputs(wildcards):
+    """The files a figure is drawn from: those of the first seed, of the experiments that the scale has."""
+    experiments, files = FIGURES[wildcards.name]
+    runs = [runs_of(wildcards.scale).get((name, CONFIG.seeds[0])) for name in experiments]
+    return [run.folder / file for run in runs if run for file in files]
+
+
+def study_metrics(wildcards):
+    return [run.folder / "metrics.json" for run in CONFIG.study(wildcards.study, wildcards.scale.rstrip("/"))]
+
+
+def study_tables(wildcards):
+    """The tables of the studies that have been run."""
+    paths = [Path(f"results/{wildcards.scale}studies/{study}.csv") for study in CONFIG.studies]
+    return [path for path in paths if path.exists()]
+
+
 def everything(scale):
     """All that is made at a scale: figures, tables, and the metrics of every seed."""
-    runs = [f"{experiment}/seed{seed}" for experiment in CONFIG.experiments(scale.rstrip("/")) for seed in CONFIG.seeds]
-    figures = [*DRAWINGS, *SCATTERS, "word_frequencies", "learning_curves"]
-    return (
-        expand(
-            "figures/{scale}{name}.{kind}",
-            scale=scale,
-            name=figures,
-            kind=["pdf", "png"],
-        )
-        + expand("results/{scale}{name}.{kind}", scale=scale, name=TABLES, kind=["csv", "md"])
-        + expand("results/{scale}{run}/metrics.json", scale=scale, run=runs)
-    )
-
-
-def shown(artifact, *experiments):
-    """An artifact of the runs that figures show: those of the first seed."""
-    return [f"results/{{scale}}{name}/seed{CONFIG.seeds[0]}/{artifact}" for name in experiments]
+    return [
+        *expand("figures/{scale}{name}.{kind}", scale=scale, name=FIGURES, kind=["pdf", "png"]),
+        *expand("results/{scale}{name}.{kind}", scale=scale, name=TABLES, kind=["csv", "md"]),
+        *(run.folder / "metrics.json" for run in runs_of(scale).values()),
+    ]
 
 
 wildcard_constraints:
     scale="|".join(["", *(f"{scale}/" for scale in CONFIG.scales)]),
     run=r"(\w+/)?\w+(\+\w+=[\w.-]+)*/seed\d+",
+    name="|".join(FIGURES),
 
 
 localrules:
     all,
     quick,
     smoke,
+    study_lambda,
 
 
 rule all:
@@ -100,6 +129,13 @@ rule smoke:
     """Every rule at toy size."""
     input:
         everything("smoke/"),
+
+
+rule study_lambda:
+    """What is learned on both sides of the theorems' threshold in lambda."""
+    input:
+        "results/studies/lambda.csv",
+        "figures/lambda_transition.pdf",
 
 
 rule data:
@@ -163,81 +199,114 @@ rule features:
         "python -m feature_collapse features {wildcards.run} 2> {log}"
 
 
-rule drawing:
+rule figure:
     input:
-        code=code("figures", "diagrams"),
+        code=code("diagrams", "figures", "predictions", "theory"),
+        data=figure_inputs,
     output:
-        multiext("figures/{scale}{name}", ".pdf", ".png"),
+        pdf="figures/{scale}{name}.pdf",
+        png="figures/{scale}{name}.png",
     log:
         "results/{scale}log/{name}.log",
-    wildcard_constraints:
-        name="|".join(DRAWINGS),
     message:
         "Draw {wildcards.name}"
     shell:
         "python -m feature_collapse figure {wildcards.scale}{wildcards.name} 2> {log}"
 
 
-rule scatter:
-    input:
-        code=code("figures", "diagrams"),
-        features=shown("features.safetensors", "fig{panel}"),
-        metrics=shown("metrics.json", "fig{panel}"),
-    output:
-        multiext("figures/{scale}figure{panel}", ".pdf", ".png"),
-    log:
-        "results/{scale}log/figure{panel}.log",
-    wildcard_constraints:
-        panel="3|4a|4b|4c",
-    message:
-        "Draw figure {wildcards.panel}: words and u_kl on their principal plane"
-    shell:
-        "python -m feature_collapse figure {wildcards.scale}figure{wildcards.panel} 2> {log}"
-
-
-rule word_frequencies:
-    input:
-        code=code("figures", "diagrams"),
-        data=shown("data.safetensors", "fig3", "fig4a", "fig4b"),
-    output:
-        multiext("figures/{scale}word_frequencies", ".pdf", ".png"),
-    log:
-        "results/{scale}log/word_frequencies.log",
-    message:
-        "Draw the laws of the words and how often they occur"
-    shell:
-        "python -m feature_collapse figure {wildcards.scale}word_frequencies 2> {log}"
-
-
-rule learning_curves:
-    input:
-        code=code("figures", "diagrams"),
-        history=shown("history.csv", "fig3", "fig4a", "fig4b", "fig4c"),
-        run=shown("run.json", "fig3", "fig4a", "fig4b", "fig4c"),
-    output:
-        multiext("figures/{scale}learning_curves", ".pdf", ".png"),
-    log:
-        "results/{scale}log/learning_curves.log",
-    message:
-        "Draw loss, accuracy and collapse over the epochs"
-    shell:
-        "python -m feature_collapse figure {wildcards.scale}learning_curves 2> {log}"
-
-
 rule reproduction:
     input:
         code=code("reproduction"),
         paper="config/paper.yaml",
-        metrics=lambda w: [
-            f"results/{w.scale}{name}/seed{seed}/metrics.json"
-            for name in CONFIG.experiments(w.scale.rstrip("/"))
-            for seed in CONFIG.seeds
-        ],
+        metrics=all_metrics,
     output:
-        multiext("results/{scale}reproduction", ".csv", ".md"),
+        csv="results/{scale}reproduction.csv",
+        md="results/{scale}reproduction.md",
     log:
         "results/{scale}log/reproduction.log",
     message:
         "Hold every number against the paper's"
     shell:
         "python -m feature_collapse reproduction --scale '{wildcards.scale}' 2> {log}"
+
+
+rule theory:
+    input:
+        code=code("predictions", "theory"),
+        metrics=all_metrics,
+    output:
+        csv="results/{scale}theory.csv",
+        md="results/{scale}theory.md",
+    log:
+        "results/{scale}log/theory.log",
+    message:
+        "Hold the runs against what the theorems predict"
+    shell:
+        "python -m feature_collapse theory --scale '{wildcards.scale}' 2> {log}"
+
+
+rule enumeration:
+    input:
+        code=code("enumeration", "theory"),
+    output:
+        csv="results/{scale}enumeration.csv",
+        md="results/{scale}enumeration.md",
+        gradients="results/{scale}enumeration_gradients.csv",
+    log:
+        "results/{scale}log/enumeration.log",
+    params:
+        starts=lambda w: STARTS[w.scale],
+    message:
+        "Check the theorems on problems small enough to list every sentence"
+    shell:
+        "python -m feature_collapse enumeration --starts {params.starts} --scale '{wildcards.scale}' 2> {log}"
+
+
+rule claims:
+    """Evidence of studies counts where it is there; it is never a reason to run them."""
+    input:
+        code=code("claims", "reproduction"),
+        claims="config/claims.yaml",
+        theory="results/{scale}theory.csv",
+        enumeration="results/{scale}enumeration.csv",
+        gradients="results/{scale}enumeration_gradients.csv",
+        metrics=all_metrics,
+        studies=study_tables,
+    output:
+        csv="results/{scale}claims.csv",
+        md="results/{scale}claims.md",
+    log:
+        "results/{scale}log/claims.log",
+    message:
+        "Decide the paper's claims, one by one"
+    shell:
+        "python -m feature_collapse claims --scale '{wildcards.scale}' 2> {log}"
+
+
+rule study:
+    input:
+        code=code("predictions", "studies", "theory"),
+        metrics=study_metrics,
+    output:
+        csv="results/{scale}studies/{study}.csv",
+    log:
+        "results/{scale}log/study_{study}.log",
+    message:
+        "Gather the runs of the study of {wildcards.study}"
+    shell:
+        "python -m feature_collapse study {wildcards.study} --scale '{wildcards.scale}' 2> {log}"
+
+
+rule lambda_transition:
+    input:
+        code=code("diagrams", "figures", "predictions", "theory"),
+        csv="results/{scale}studies/lambda.csv",
+    output:
+        pdf="figures/{scale}lambda_transition.pdf",
+        png="figures/{scale}lambda_transition.png",
+    log:
+        "results/{scale}log/lambda_transition.log",
+    message:
+        "Draw what is learned over lambda, on both sides of the threshold"
+    shell:
+        "python -m feature_collapse figure {wildcards.scale}lambda_transition 2> {log}"

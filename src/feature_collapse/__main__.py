@@ -111,5 +111,33 @@ def reproduction(scale: str) -> None:
     make(scale.rstrip("/"), Config())
 
 
+@_verb
+@scale_option
+def theory(scale: str) -> None:
+    """Hold the runs against what the theorems predict: results/[SCALE/]theory.csv and .md."""
+    from feature_collapse.predictions import make
+
+    make(scale.rstrip("/"), Config())
+
+
+@_verb
+@scale_option
+def claims(scale: str) -> None:
+    """Decide the paper's claims, one by one: results/[SCALE/]claims.csv and .md."""
+    from feature_collapse.claims import make
+
+    make(scale.rstrip("/"), Config())
+
+
+@_verb
+@click.argument("name")
+@scale_option
+def study(name: str, scale: str) -> None:
+    """Gather the runs of study NAME into one table: results/[SCALE/]studies/NAME.csv."""
+    from feature_collapse.studies import make
+
+    make(name, scale.rstrip("/"), Config())
+
+
 if __name__ == "__main__":
     main(prog_name="python -m feature_collapse")

@@ -7,6 +7,7 @@ CSV files of a run are covered by the checksums in its `run.json`. Nothing is pi
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import safetensors
 import safetensors.numpy
 
@@ -72,9 +74,18 @@ def read_arrays(path: Path, run: Run) -> tuple[dict[str, np.ndarray], dict[str, 
     return arrays, label["notes"]
 
 
+def write_table(stem: Path, rows: pd.DataFrame, markdown: str) -> None:
+    """Write a table as `stem.csv`, for programs, and as `stem.md`, for readers."""
+    with atomic(stem.with_suffix(".csv")) as temporary:
+        rows.to_csv(temporary, index=False)
+    with atomic(stem.with_suffix(".md")) as temporary:
+        temporary.write_text(markdown, encoding="utf-8")
+
+
 def write_json(path: Path, run: Run, content: Mapping[str, Any]) -> None:
-    """Write a JSON object with the run it belongs to and a checksum of it all."""
-    whole = _label(path, run) | dict(content)
+    """Write a JSON object with the run it belongs to and a checksum of it all. A number that is not finite, for
+    instance the direction of vectors that have vanished, becomes null."""
+    whole = _label(path, run) | _finite(dict(content))
     whole["sha256"] = _digest(whole, {})
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -127,6 +138,14 @@ def _digest(label: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
         digest.update(arrays[name].data if arrays[name].size else b"")
     return digest.hexdigest()
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _dumps(content: Any) -> str:

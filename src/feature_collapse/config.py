@@ -6,10 +6,11 @@ A run is named `[scale/]experiment[+key=value...]/seedN`, for instance `fig4b/se
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -93,6 +94,16 @@ class _Scale(BaseModel):
     override: dict[str, Any]
 
 
+class Study(BaseModel):
+    """A grid of runs: every base experiment with every combination of what varies, and every seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    base: list[str] = Field(min_length=1)  # experiments, with overrides as in the names of runs
+    vary: dict[str, list[Any]]  # key -> values; "a=b" gives two keys the same value
+    seeds: list[int] = Field(min_length=1)
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -100,6 +111,7 @@ class _File(BaseModel):
     defaults: dict[str, Any]
     experiments: dict[str, dict[str, Any]]
     scales: dict[str, _Scale]
+    studies: dict[str, Study]
 
 
 @dataclass(frozen=True)
@@ -116,25 +128,33 @@ class Run:
         return Path("results") / self.name
 
 
+def read_yaml(path: Path, shape: Any) -> Any:
+    """A file of plain YAML, checked against a pydantic type. Raises ConfigError naming the file, the key and what
+    would be right."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({_one_line(error)})") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not plain YAML ({_one_line(error)})") from None
+    try:
+        return TypeAdapter(shape).validate_python(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_error(error)}") from None
+
+
 class Config:
     """The experiments of `config/experiments.yaml`, all of them checked when it is read."""
 
     def __init__(self, path: Path = CONFIG_FILE):
         """Read `path`. Raises ConfigError naming the file, the key and what would be right."""
         self.path = path
-        try:
-            content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read ({_one_line(error)})") from None
-        except (YAMLError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: not plain YAML ({_one_line(error)})") from None
-        try:
-            self._file = _File.model_validate(content)
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {_first_error(error, _File)}") from None
+        self._file = read_yaml(path, _File)
         for scale in ("", *self.scales):
             for name in self.experiments(scale):
                 self._resolve(scale, name, {})
+            for study in self.studies:
+                self.study(study, scale)
 
     @property
     def seeds(self) -> list[int]:
@@ -150,6 +170,14 @@ class Config:
         left_out = self._file.scales[scale].leave_out if scale else []
         return [name for name in self._file.experiments if name not in left_out]
 
+    def runs(self, scale: str = "") -> dict[tuple[str, int], Run]:
+        """The runs of a scale, by experiment and seed."""
+        return {
+            (experiment, seed): self.run(f"{scale}/{experiment}/seed{seed}".lstrip("/"))
+            for seed in self.seeds
+            for experiment in self.experiments(scale)
+        }
+
     def run(self, name: str) -> Run:
         """The run that a name stands for. Raises ConfigError for a name that stands for none."""
         match = RUN_NAME.fullmatch(name)
@@ -162,6 +190,27 @@ class Config:
         override = {key: yaml.load(value) for key, value in re.findall(r"\+(\w+)=([\w.-]+)", changes)}
         return Run(name, scale, self._resolve(scale, experiment, override), int(seed))
 
+    def study(self, name: str, scale: str = "") -> list[Run]:
+        """The runs of a study. A value that is the base's own leaves no trace in a run's name, so that studies share
+        the runs they have in common. Raises ConfigError for a study that is not there."""
+        if name not in self._file.studies:
+            raise ConfigError(f"{self.path}: studies: no {name!r}; there are {', '.join(self._file.studies)}")
+        study = self._file.studies[name]
+        runs = []
+        for base, *values in product(study.base, *study.vary.values()):
+            plain = self.run(f"{scale}/{base}/seed0".lstrip("/")).experiment.model_dump()
+            experiment, *given = base.split("+")
+            changes = dict(change.split("=") for change in given)
+            for keys, value in zip(study.vary, values, strict=True):
+                changes |= {key: value for key in keys.split("=") if plain.get(key) != value}
+            settings = "".join(f"+{key}={changes[key]}" for key in sorted(changes))
+            runs += [self.run(f"{scale}/{experiment}{settings}/seed{seed}".lstrip("/")) for seed in study.seeds]
+        return list({run.name: run for run in runs}.values())
+
+    @property
+    def studies(self) -> list[str]:
+        return list(self._file.studies)
+
     def _resolve(self, scale: str, name: str, override: dict[str, Any]) -> Experiment:
         if name not in self._file.experiments:
             known = ", ".join(self._file.experiments)
@@ -173,15 +222,16 @@ class Config:
             return Experiment.model_validate(settings | override)
         except ValidationError as error:
             where = f"experiments.{name}" + (f" at scale {scale}" if scale else "")
-            raise ConfigError(f"{self.path}: {where}: {_first_error(error, Experiment)}") from None
+            raise ConfigError(f"{self.path}: {where}: {_first_error(error)}") from None
 
 
-def _first_error(error: ValidationError, model: type[BaseModel]) -> str:
+def _first_error(error: ValidationError) -> str:
     """The first of pydantic's complaints as one line: key, what would be right, what was given."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{_one_line(key)}: unknown key; the keys are {', '.join(model.model_fields)}"
+        known = f"; the keys are {', '.join(Experiment.model_fields)}" if error.title == "Experiment" else ""
+        return f"{_one_line(key)}: unknown key{known}"
     if first["type"] == "missing":
         return f"{key}: missing key"
     message = first["msg"].removeprefix("Value error, ")

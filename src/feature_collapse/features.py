@@ -2,14 +2,17 @@
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from feature_collapse import artifacts
 from feature_collapse.collapse import MEASURES, alignment
-from feature_collapse.config import Run
+from feature_collapse.config import Experiment, Run
+from feature_collapse.data import draw_sentences, generator, labels
 from feature_collapse.networks import NORMALISATIONS
 
 PLANE = 3  # principal components kept of each vector
+FRESH = 20  # fresh sentences of each class, to estimate the true risk
 
 
 def principal_components(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,6 +59,39 @@ def describe(x: Tensor, groups: Tensor, sigma: Tensor, weight: Tensor | None = N
     }
 
 
+def rank_correlation(x: Tensor, y: Tensor) -> float:
+    """Spearman's rank correlation; not a number where x or y is constant."""
+    if x.min() == x.max() or y.min() == y.max():
+        return float("nan")
+    return float(pd.Series(x.numpy()).corr(pd.Series(y.numpy()), method="spearman"))
+
+
+def objective(experiment: Experiment, words: Tensor, W: Tensor, U: Tensor, data: dict, seed: int) -> dict[str, float]:
+    """What the theorems minimise, at a trained network: cross-entropy under the true law of the sentences, estimated on
+    fresh ones, plus the penalty `(lambda_W/2) ||W||^2 + (lambda_U/2) ||U||^2`.
+
+    Words (n_w, d) after phi, W (n_w, d), U (K, L d). Returns the cross-entropy, its standard error, the penalty and
+    the sum, in nats; and the Frobenius norms of W and U, which a penalty of zero does not tell.
+    """
+    e = experiment
+    sentences = draw_sentences(data["Z"], data["mu"], FRESH, e.n_w, generator(seed, "fresh sentences"))
+    losses = [
+        F.cross_entropy(words[x.long()].flatten(1) @ U.T, k.long(), reduction="none").double()
+        for x, k in zip(sentences.split(1000), labels(e.K, FRESH).split(1000), strict=True)
+    ]
+    loss = torch.cat(losses)
+    norm_W, norm_U = W.double().norm(), U.double().norm()
+    penalty = e.lambda_W / 2 * norm_W**2 + e.lambda_U / 2 * norm_U**2
+    return {
+        "cross_entropy": loss.mean().item(),
+        "standard_error": (loss.std() / len(loss) ** 0.5).item(),
+        "penalty": penalty.item(),
+        "value": (loss.mean() + penalty).item(),
+        "norm_W": norm_W.item(),
+        "norm_U": norm_U.item(),
+    }
+
+
 def make(run: Run) -> None:
     """Write `features.safetensors` and `metrics.json` of a trained run.
 
@@ -67,10 +103,12 @@ def make(run: Run) -> None:
     data = {k: torch.from_numpy(v) for k, v in artifacts.read_arrays(run.folder / "data.safetensors", run)[0].items()}
     weights = artifacts.read_arrays(run.folder / "weights.safetensors", run)[0]
     history = pd.read_csv(artifacts.covered(run.folder / "history.csv", run))
-    words = NORMALISATIONS[e.normalisation](torch.from_numpy(weights["W"]))
+    W = torch.from_numpy(weights["W"])
+    words = NORMALISATIONS[e.normalisation](W)
     u = torch.from_numpy(weights["U"]).reshape(e.K * e.L, e.d)
     concepts, z = torch.arange(e.n_w) // e.s_c, data["Z"].flatten().long()
 
+    mu = data["mu"].repeat(e.n_c)  # of each word
     words_plane, words_axes, words_sigma = project(words, concepts)
     u_plane, u_axes, u_sigma = project(u, z)
     arrays = {
@@ -87,7 +125,6 @@ def make(run: Run) -> None:
     artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()})
 
     last, peak = history.iloc[-1], history.loc[history["test_accuracy"].idxmax()]
-    mu = data["mu"].repeat(e.n_c)
     artifacts.write_json(
         run.folder / "metrics.json",
         run,
@@ -100,6 +137,8 @@ def make(run: Run) -> None:
             "words": describe(words, concepts, words_sigma),
             "words_weighted_by_mu": describe(words, concepts, words_sigma, mu),
             "u": describe(u, z, u_sigma),
+            "norm_follows_mu": rank_correlation(mu, words.norm(dim=1)),
+            "objective": objective(e, words, W, u.reshape(e.K, -1), data, run.seed),
             "alignment": alignment(words, concepts, u, z),
             "alignment_weighted_by_mu": alignment(words, concepts, u, z, mu),
         },

@@ -1,5 +1,6 @@
 """The figures: each function takes data in and returns a matplotlib Figure; `make` reads, draws and saves."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from feature_collapse import artifacts, diagrams
+from feature_collapse import artifacts, diagrams, predictions, theory
 from feature_collapse.config import Config, ConfigError, Experiment, Run
 from feature_collapse.diagrams import COLOURS, MARKERS, WIDTH
 
@@ -50,7 +51,7 @@ def caption(experiment: Experiment) -> str:
     """What sets an experiment apart, in words."""
     law = "uniform" if experiment.mu == "uniform" else "Zipf"
     norm = ", LayerNorm" if experiment.normalisation == "layernorm" else ""
-    return f"{law} words, $n_{{spl}}$ = {experiment.n_spl}{norm}"
+    return f"{law} words{norm}, $n_{{spl}}$ = {experiment.n_spl}"
 
 
 def scatter(name: str, experiment: Experiment, features: dict[str, np.ndarray], metrics: dict[str, Any]) -> Figure:
@@ -86,10 +87,10 @@ def _plane(axes: Axes, plane: np.ndarray, concepts: np.ndarray, sigma: list[floa
     axes.margins(0.08)
 
 
-def _legend_below(figure: Figure, axes: Axes) -> None:
+def _legend_below(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     """One legend for the whole figure, with marks large and opaque enough to be read."""
     handles, labels = axes.get_legend_handles_labels()
-    legend = figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns or len(handles))
     for handle in legend.legend_handles:
         if isinstance(handle, PathCollection):
             handle.set(alpha=1, sizes=[24])
@@ -102,10 +103,10 @@ def concept_colour(g: int) -> Any:
 
 def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     """Loss, accuracies and collapse over the epochs; the experiments, by their titles, side by side."""
-    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
-    grid = figure.subplots(3, len(histories), sharex="col", sharey="row", squeeze=False)
+    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    grid = figure.subplots(4, len(histories), sharex="col", sharey="row", squeeze=False)
     for column, (title, history) in zip(grid.T, histories.items(), strict=True):
-        loss, accuracy, collapse = column
+        loss, accuracy, collapse, directions = column
         epoch = history["epoch"]
         loss.plot(epoch, history["train_loss"], color="black")
         loss.set(title=title, yscale="log")
@@ -113,10 +114,14 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
         accuracy.plot(epoch, 100 * history["test_accuracy"], color="black", label="test")
         collapse.plot(epoch, history["words_cdnv"], color=COLOURS[0], label="words")
         collapse.plot(epoch, history["u_cdnv"], color=COLOURS[1], ls="--", label=r"$u_{k,\ell}$")
-        collapse.set(yscale="log", xlabel="epoch")
+        collapse.set(yscale="log")
+        directions.plot(epoch, history["words_direction_spread"], color=COLOURS[0])
+        directions.plot(epoch, history["u_direction_spread"], color=COLOURS[1], ls="--")
+        directions.set(yscale="log", xlabel="epoch")
     grid[0, 0].set_ylabel("train loss\n(cross-entropy)")
     grid[1, 0].set_ylabel("accuracy (%)")
-    grid[2, 0].set_ylabel("spread within concepts\n(CDNV; 0 = collapsed)")
+    grid[2, 0].set_ylabel("spread in a concept\n(CDNV)")
+    grid[3, 0].set_ylabel("spread of directions\n(1 - mean cosine)")
     grid[1, 0].legend(loc="lower right")
     grid[2, 0].legend(loc="upper right")
     return figure
@@ -149,6 +154,114 @@ def word_frequencies(data: dict[str, dict[str, np.ndarray]], n_c: int) -> Figure
     return figure
 
 
+def theory_norms(words: dict[str, tuple[Experiment, np.ndarray]]) -> Figure:
+    """Norm of every word against its frequency, with what the theorems predict: a curve for type III, else flat.
+
+    `words` holds the experiment and the norms (n_w,) of its words (after LayerNorm where there is one), by title.
+    """
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for i, (title, (e, norms)) in enumerate(words.items()):
+        mu, prediction = predictions.law(e), predictions.predict(e)
+        axes.scatter(
+            np.tile(mu, e.n_c), norms, s=8, alpha=0.5, color=COLOURS[i], marker=MARKERS[i], linewidths=0, label=title
+        )
+        # A law that is the same for every word is one point of the axis: draw its prediction a little to both sides.
+        x, y = (mu, prediction.norm_words) if np.ptp(mu) else (mu[0] * np.array([1.7, 0.6]), prediction.norm_words[:2])
+        axes.plot(x, y, color="black", lw=1, label="predicted" if i == len(words) - 1 else None)
+        axes.annotate(prediction.theorem, (x[0], y[0]), (4, 0), textcoords="offset points", fontsize=7.5, va="center")
+    axes.set(xscale="log", yscale="log", xlabel=r"frequency $\mu_\beta$ of the word in its concept")
+    axes.set_ylabel("norm of the word embedding")
+    axes.margins(x=0.09)
+    _legend_below(figure, axes, columns=2)
+    return figure
+
+
+def theory_risk(trained: list[tuple[str, Experiment, dict[str, float]]]) -> Figure:
+    """H or H* over its variable, its minimiser, and where the trained network is, whose true risk plus penalty is
+    estimated on fresh sentences. `trained` holds titles, experiments and the `objective` of their metrics."""
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    panels = figure.subplots(1, len(trained), squeeze=False)[0]
+    for axes, (title, e, objective) in zip(panels, trained, strict=True):
+        if e.normalisation == "layernorm":
+            tau, measured = theory.theorem3(e.n_c, e.L, e.K, e.d, e.lambda_U).tau, objective["norm_U"]
+            risk = functools.partial(theory.risk_h_star, n_c=e.n_c, L=e.L, K=e.K, d=e.d, lam=e.lambda_U)
+            axes.set_xlabel(r"$t = \|U\|_F$")
+        else:
+            tau = theory.theorem1(e.n_c, e.n_w, e.L, e.K, e.lambda_U).tau
+            measured = objective["norm_W"] * objective["norm_U"]
+            risk = functools.partial(theory.risk_h, n_c=e.n_c, n_w=e.n_w, L=e.L, K=e.K, lam=e.lambda_U)
+            axes.set_xlabel(r"$t = \|W\|_F\, \|U\|_F$")
+        t = np.linspace(0, 2 * max(tau, measured), 400)
+        axes.plot(t, risk(t), color="black", label="theorem: $H$ or $H^*$")
+        axes.plot(tau, risk(tau), "o", color=COLOURS[0], ms=6, label="its minimiser")
+        axes.plot(measured, objective["value"], "x", color=COLOURS[1], ms=7, mew=2, label="trained network")
+        axes.set(title=title, ylim=(0, None))
+    panels[0].set_ylabel("true risk plus penalty")
+    _legend_below(figure, panels[0])
+    return figure
+
+
+def lambda_transition(rows: pd.DataFrame, curves: dict[str, tuple[Experiment, list[float]]]) -> Figure:
+    """Mean norm of the words over lambda: trained networks, and the theory's curve that falls to zero at its threshold.
+
+    `rows` is the table of the study; `curves` holds an experiment and the values of lambda to draw it at, by law.
+    """
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    axes = figure.subplots()
+    titles = {"uniform": "uniform words (Theorem 1)", "zipf": "Zipf words (type III)"}
+    for i, (law, (experiment, values)) in enumerate(curves.items()):
+        e = experiment
+        predicted = [
+            predictions.predict(e.model_copy(update={"lambda_W": value, "lambda_U": value})).mean_norm_words
+            for value in values
+        ]
+        threshold = theory.type_iii_threshold(e.n_c, e.L, e.K, predictions.law(e))
+        axes.plot(values, predicted, color=COLOURS[i], label=f"{titles[law]}, predicted")
+        axes.axvline(threshold, color=COLOURS[i], lw=0.8, ls=":", label="threshold, by theory")
+        trained = rows[rows["mu"] == law]
+        axes.plot(
+            *(trained["lambda_U"], trained["words_norm_mean"]),
+            **{"marker": MARKERS[i], "ls": "", "ms": 5, "mfc": "none", "color": COLOURS[i]},
+            label=f"{titles[law].split(' (')[0]}, trained",
+        )
+    axes.set(xscale="log", xlabel=r"weight decay $\lambda$ of words and classifier")
+    axes.set_ylabel("mean norm of the word embeddings")
+    axes.set_ylim(bottom=-0.02)
+    _legend_below(figure, axes, columns=len(curves))
+    return figure
+
+
+def _lambda_transition(scale: str, config: Config) -> Figure:
+    rows = pd.read_csv(Path("results") / scale / "studies" / "lambda.csv")
+    experiments = {run.experiment.mu: run.experiment for run in config.study("lambda", scale)}
+    values = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60).tolist()
+    return lambda_transition(rows, {law: (experiment, values) for law, experiment in experiments.items()})
+
+
+def _theory_norms(scale: str, config: Config) -> Figure:
+    words = {}
+    for panel in ("fig4a", "fig3", "fig4c"):
+        run = shown_run(scale, panel, config)
+        features, _ = artifacts.read_arrays(run.folder / "features.safetensors", run)
+        words[f"{PANELS[panel]}: {caption(run.experiment)}"] = run.experiment, features["words_norm"]
+    return theory_norms(words)
+
+
+def _theory_risk(scale: str, config: Config) -> Figure:
+    trained = []
+    for experiment, name in {
+        "fig3": "Figure 3",
+        "fig3_k50": "Figure 3 with fewer classes",
+        "fig4c": "Figure 4c",
+    }.items():
+        if experiment in config.experiments(scale):
+            run = shown_run(scale, experiment, config)
+            metrics = artifacts.read_json(run.folder / "metrics.json", run)
+            trained.append((f"{name}: $K$ = {run.experiment.K}", run.experiment, metrics["objective"]))
+    return theory_risk(trained)
+
+
 def _scatter(panel: str) -> Callable[[str, Config], Figure]:
     def draw(scale: str, config: Config) -> Figure:
         run = shown_run(scale, panel, config)
@@ -163,7 +276,7 @@ def _learning_curves(scale: str, config: Config) -> Figure:
     runs = [(title, shown_run(scale, panel, config)) for panel, title in PANELS.items()]
     return learning_curves(
         {
-            f"{title}\n{caption(run.experiment).replace(', ', chr(10))}": pd.read_csv(
+            f"{title}\n{caption(run.experiment).replace(', $', chr(10) + '$')}": pd.read_csv(
                 artifacts.covered(run.folder / "history.csv", run)
             )
             for title, run in runs
@@ -189,12 +302,15 @@ FIGURES: dict[str, Callable[[str, Config], Figure]] = {
     "figure4c": _scatter("fig4c"),
     "word_frequencies": _word_frequencies,
     "learning_curves": _learning_curves,
+    "theory_norms": _theory_norms,
+    "theory_risk": _theory_risk,
+    "lambda_transition": _lambda_transition,
 }
 
 
 def shown_run(scale: str, experiment: str, config: Config) -> Run:
     """The run of an experiment that figures show: that of the first seed."""
-    return config.run(f"{scale}/{experiment}/seed{config.seeds[0]}".lstrip("/"))
+    return config.runs(scale)[experiment, config.seeds[0]]
 
 
 def make(name: str, config: Config) -> None:

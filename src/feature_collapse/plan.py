@@ -12,11 +12,7 @@ OVERHEAD = 1.3  # a step, relative to its three matrix products alone
 
 def estimate(config: Config, scale: str, cores: int) -> str:
     """A line for each run that has not been trained yet, and the minutes on so many cores."""
-    runs = [
-        config.run(f"{scale}/{experiment}/seed{seed}".lstrip("/"))
-        for seed in config.seeds
-        for experiment in config.experiments(scale)
-    ]
+    runs = config.runs(scale).values()
     missing = [run for run in runs if not (run.folder / "run.json").exists()]
     if not missing:
         return f"All {len(runs)} runs are trained; only what is out of date is made again."

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from feature_collapse import artifacts
-from feature_collapse.config import Config, ConfigError
+from feature_collapse.config import Config, read_yaml
 
 PAPER_FILE = Path("config/paper.yaml")
 
@@ -52,11 +51,8 @@ class Paper(BaseModel):
 
 
 def read_paper(path: Path = PAPER_FILE) -> Paper:
-    """Raises ConfigError naming the file and what is wrong."""
-    try:
-        return Paper.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
-    except (OSError, ValidationError, ValueError) as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    """Raises ConfigError naming the file, the key and what would be right."""
+    return read_yaml(path, Paper)
 
 
 NAMES = {
@@ -124,14 +120,6 @@ def markdown(rows: pd.DataFrame) -> str:
 
 def make(scale: str, config: Config) -> None:
     """Write `reproduction.csv` and `reproduction.md` below `results/` for a scale ('' is full size)."""
-    metrics = {}
-    for seed in config.seeds:
-        for experiment in config.experiments(scale):
-            run = config.run(f"{scale}/{experiment}/seed{seed}".lstrip("/"))
-            metrics[experiment, seed] = artifacts.read_json(run.folder / "metrics.json", run)
+    metrics = {key: artifacts.read_json(run.folder / "metrics.json", run) for key, run in config.runs(scale).items()}
     rows = table(read_paper(), metrics, full_size=not scale)
-    folder = Path("results") / scale
-    with artifacts.atomic(folder / "reproduction.csv") as temporary:
-        rows.to_csv(temporary, index=False)
-    with artifacts.atomic(folder / "reproduction.md") as temporary:
-        temporary.write_text(markdown(rows), encoding="utf-8")
+    artifacts.write_table(Path("results") / scale / "reproduction", rows, markdown(rows))

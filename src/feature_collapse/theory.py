@@ -1,16 +1,17 @@
-"""The theorems of §2 as solvers: scales of the collapsed configurations, their risk, and what they predict.
+"""The theorems of §2 as solvers: sizes of the collapsed configurations, their risk, predictions.
 
-Symbols are the paper's. `p = K / n_c^L` is the share of all latent sequences that are classes, and `a = n_c / (n_c - 1)`.
-At a configuration of type I, II or III the score of the true class exceeds that of a class differing from it on a set D
-of positions by a sum over D, and by the symmetry assumption on the latents there are `p (n_c - 1)^|D|` such classes for
-each D. Hence every cross-entropy here is a mean of `log(1 - p + p prod_l (1 + (n_c - 1) e^{-x_l}))`, where `x_l` is the
-part of the margin that position l contributes. Logarithms of K and of n_c^L are taken of exact integers, and K enters
-through them only, so nothing overflows.
+Symbols are the paper's; `p = K / n_c^L` and `a = n_c / (n_c - 1)`. At a configuration of type I, II
+or III a class that differs from the true one on a set D of positions scores less by a sum over D,
+and by the symmetry assumption on the latents there are `p (n_c - 1)^|D|` such classes for each D.
+Hence every cross-entropy here is a mean of `log(1 - p + p prod_l (1 + (n_c - 1) e^{-x_l}))`, where
+`x_l` is what position l contributes to the margin. K and n_c^L are exact integers and enter through
+their logarithms, so that nothing overflows.
 """
 
 import math
-import operator
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,7 @@ FREQUENCIES_UP_TO = 12.75  # 1 / sinh(pi omega) is below the last digit of float
 
 @dataclass(frozen=True)
 class TypeI:
-    """`w_{(alpha,beta)} = c f_alpha`, `u_{k,l} = c_prime f_{z_{k,l}}`, with f equiangular (§2.2)."""
+    """`w_{(alpha,beta)} = c f_alpha`, `u_{k,l} = c_prime f_{z_{k,l}}`, f equiangular (§2.2)."""
 
     tau: float
     c: float
@@ -36,7 +37,8 @@ class TypeI:
 
 @dataclass(frozen=True)
 class TypeII:
-    """`phi(w_{(alpha,beta)}) = sqrt(d) f_alpha`, `u_{k,l} = c f_{z_{k,l}}`, f equiangular of mean zero (§2.3)."""
+    """`phi(w_{(alpha,beta)}) = sqrt(d) f_alpha`, `u_{k,l} = c f_{z_{k,l}}`, f equiangular of mean
+    zero (§2.3)."""
 
     tau: float
     c: float
@@ -46,7 +48,7 @@ class TypeII:
 
 @dataclass(frozen=True)
 class TypeIII:
-    """`w_{(alpha,beta)} = r_beta f_alpha`, `u_{k,l} = c f_{z_{k,l}}`, with f equiangular (§2.3)."""
+    """`w_{(alpha,beta)} = r_beta f_alpha`, `u_{k,l} = c f_{z_{k,l}}`, f equiangular (§2.3)."""
 
     r: Array  # (s_c,)
     c: float
@@ -57,9 +59,9 @@ class TypeIII:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a trained network is compared with. Words are taken after LayerNorm where the network has it."""
+    """What a trained network is held against. Words are those after LayerNorm if there is one."""
 
-    norm_words: Array  # (s_c,): the norm of word (alpha, beta), at place beta; the same for every alpha
+    norm_words: Array  # (s_c,): at place beta the norm of the words (alpha, beta)
     norm_u: float
     sigma_words: Array  # (3,): leading singular values of the centred words
     sigma_u: Array  # (3,): the same of the K L vectors u_{k,l}
@@ -74,31 +76,30 @@ class Prediction:
 
 
 def theorem1(n_c: int, n_w: int, L: int, K: int, lam: float) -> TypeI:
-    """Theorem 1: the scales at which type I minimises true risk plus penalty of h under uniform mu.
+    """The type I of least true risk plus penalty of h under uniform mu, a global minimiser.
 
-    `tau` is the minimiser of H (see `risk_h`) over t >= 0, `c = sqrt(tau / n_w)`, `c_prime = sqrt(tau / (K L))`. All are
-    zero from `theorem1_threshold` on. Relative accuracy 1e-9. Raises ValueError naming a parameter out of its range.
+    `tau` minimises H (see `risk_h`) over t >= 0, `c = sqrt(tau / n_w)`, `c' = sqrt(tau / (K L))`;
+    all are 0 from `theorem1_threshold` on. Relative accuracy 1e-9. Raises ValueError naming a
+    parameter out of its range.
     """
-    n_c, L, K, n_w = _sizes(n_c, L, K, n_w=n_w)
-    lam = _positive("lam", lam)
-    # In the variable s = eta t, H has the slope lambda / eta less `_slope(s)`, which falls as s grows.
-    log_eta = math.log(n_c / (n_c - 1)) - (math.log(n_w) + math.log(K) + math.log(L)) / 2
+    (n_c, L, K, n_w), lam = _sizes(n_c, L, K, n_w=n_w), _positive("lam", lam)
+    # In s = eta t, the slope of H is lambda / eta - exp(_log_slope(s)), the latter falling in s.
+    log_eta = _log_eta(1 / n_w, n_c, L, K)
     target = math.log(lam) - log_eta
-    if lam >= theorem1_threshold(n_c, n_w, L, K):
-        s = 0.0
-    else:
+    s = 0.0
+    if lam < theorem1_threshold(n_c, n_w, L, K) and _log_slope(s, n_c, L, K) > target:
         end = max(0.0, math.log(L) + math.log(n_c - 1) - target) + 1
         s = _root(lambda s: _log_slope(s, n_c, L, K) - target, 0.0, end)
     tau = s * math.exp(-log_eta)
-    cross_entropy = float(_cross_entropy(s, n_c, L, K))
     c_prime = math.sqrt(tau) * math.exp(-(math.log(K) + math.log(L)) / 2)
+    cross_entropy = float(_cross_entropy(s, n_c, L, K))
     return TypeI(tau, math.sqrt(tau / n_w), c_prime, cross_entropy + lam * tau, cross_entropy)
 
 
 def theorem1_threshold(n_c: int, n_w: int, L: int, K: int) -> float:
-    """`sqrt(L / (n_w K)) K / (K + 1 - p)`: type I is learned, tau > 0, if and only if lambda is below (Theorem 1).
+    """`sqrt(L / (n_w K)) K / (K + 1 - p)`: in Theorem 1, tau > 0 if and only if lambda is below.
 
-    H is strictly convex, so tau > 0 exactly when `H'(0) = lambda - threshold` is negative; at the threshold tau = 0.
+    H is strictly convex and `H'(0) = lambda - threshold`, so that at the threshold itself tau = 0.
     Raises ValueError naming a parameter out of its range.
     """
     n_c, L, K, n_w = _sizes(n_c, L, K, n_w=n_w)
@@ -106,32 +107,31 @@ def theorem1_threshold(n_c: int, n_w: int, L: int, K: int) -> float:
 
 
 def risk_h(t: ArrayLike, n_c: int, n_w: int, L: int, K: int, lam: float) -> Array:
-    """`H(t) = log(1 - p + p (1 + (n_c - 1) e^{-eta t})^L) + lambda t`, `eta = a / sqrt(n_w K L)` (Theorem 1).
+    """`H(t) = log(1 - p + p (1 + (n_c - 1) e^{-eta t})^L) + lambda t`, `eta = a / sqrt(n_w K L)`.
 
-    True risk plus penalty of h under uniform mu at type I of scales `c = sqrt(t / n_w)`, `c' = sqrt(t / (K L))`.
-    `t` of any shape, result of the same. Raises ValueError naming a parameter out of its range.
+    True risk plus penalty of h under uniform mu at the type I with `c = sqrt(t / n_w)` and
+    `c' = sqrt(t / (K L))` (Theorem 1). `t` >= 0 of any shape, result of the same. Raises ValueError
+    naming a parameter out of its range.
     """
-    n_c, L, K, n_w = _sizes(n_c, L, K, n_w=n_w)
-    t, lam = _not_negative("t", t), _positive("lam", lam)
-    eta = n_c / (n_c - 1) * math.exp(-(math.log(n_w) + math.log(K) + math.log(L)) / 2)
-    return _cross_entropy(eta * t, n_c, L, K) + lam * t
+    (n_c, L, K, n_w), lam = _sizes(n_c, L, K, n_w=n_w), _positive("lam", lam)
+    t = _numbers("t", t, least=0)
+    return _cross_entropy(math.exp(_log_eta(1 / n_w, n_c, L, K)) * t, n_c, L, K) + lam * t
 
 
 def theorem3(n_c: int, L: int, K: int, d: int, lam: float) -> TypeII:
-    """Theorem 3: the scale at which type II minimises true risk plus penalty of h*, for any mu.
+    """The type II of least true risk plus penalty of h*, a global minimiser for any mu.
 
-    `tau` is the minimiser of H* (see `risk_h_star`) and `c = tau / sqrt(K L)`; tau is positive at every lambda.
-    Relative accuracy 1e-9. Raises ValueError naming a parameter out of its range; d must be at least n_c, or no mean-zero
-    equiangular vectors exist.
+    `tau` minimises H* (see `risk_h_star`) and `c = tau / sqrt(K L)`, positive for every lambda.
+    Relative accuracy 1e-9. Raises ValueError naming a parameter out of its range: d is at least
+    n_c, or there are no mean-zero equiangular vectors.
     """
-    n_c, L, K, d = _sizes(n_c, L, K, d=d)
-    lam = _positive("lam", lam)
-    if d < n_c:
-        raise ValueError(f"d: {d} dimensions hold no {n_c} mean-zero equiangular vectors; at least n_c = {n_c} do")
-    log_eta = math.log(n_c / (n_c - 1)) + (math.log(d) - math.log(K) - math.log(L)) / 2
+    (n_c, L, K, d), lam = _sizes(n_c, L, K, d=d), _positive("lam", lam)
+    _room("d", d, n_c)
+    log_eta = _log_eta(d, n_c, L, K)
     target = math.log(lam) - 2 * log_eta
 
-    # In s = eta* t, H* has the slope (lambda / eta*^2) s - `_slope(s)`. The root is sought in log s: it may be of any size.
+    # In s = eta* t, the slope of H* is lambda s / eta*^2 - exp(_log_slope(s)). The root may be of
+    # any size, and so it is sought in log s.
     def excess(log_s: float) -> float:
         return _log_slope(math.exp(log_s), n_c, L, K) - log_s - target
 
@@ -139,55 +139,57 @@ def theorem3(n_c: int, L: int, K: int, d: int, lam: float) -> TypeII:
     end = math.log(max(1.0, math.log(L) + math.log(n_c - 1) - target))
     s = math.exp(_root(excess, start - 1, end + 1))
     tau = s * math.exp(-log_eta)
-    cross_entropy = float(_cross_entropy(s, n_c, L, K))
     c = tau * math.exp(-(math.log(K) + math.log(L)) / 2)
+    cross_entropy = float(_cross_entropy(s, n_c, L, K))
     return TypeII(tau, c, cross_entropy + lam / 2 * tau**2, cross_entropy)
 
 
 def risk_h_star(t: ArrayLike, n_c: int, L: int, K: int, d: int, lam: float) -> Array:
-    """`H*(t) = log(1 - p + p (1 + (n_c - 1) e^{-eta* t})^L) + (lambda / 2) t^2`, `eta* = a sqrt(d / (K L))` (Theorem 3).
+    """`H*(t) = log(1 - p + p (1 + (n_c - 1) e^{-eta* t})^L) + (lambda / 2) t^2`,
+    `eta* = a sqrt(d / (K L))`.
 
-    True risk plus penalty of h* at type II of scale `c = t / sqrt(K L)`. `t` of any shape, result of the same. Raises
-    ValueError naming a parameter out of its range.
+    True risk plus penalty of h* at the type II with `c = t / sqrt(K L)` (Theorem 3). `t` >= 0 of
+    any shape, result of the same. Raises ValueError naming a parameter out of its range.
     """
-    n_c, L, K, d = _sizes(n_c, L, K, d=d)
-    t, lam = _not_negative("t", t), _positive("lam", lam)
-    eta = n_c / (n_c - 1) * math.exp((math.log(d) - math.log(K) - math.log(L)) / 2)
-    return _cross_entropy(eta * t, n_c, L, K) + lam / 2 * t**2
+    (n_c, L, K, d), lam = _sizes(n_c, L, K, d=d), _positive("lam", lam)
+    t = _numbers("t", t, least=0)
+    return _cross_entropy(math.exp(_log_eta(d, n_c, L, K)) * t, n_c, L, K) + lam / 2 * t**2
 
 
 def type_iii_threshold(n_c: int, L: int, K: int, mu: ArrayLike) -> float:
-    """`sqrt(L sum_beta mu_beta^2 / (n_c K)) K / (K + 1 - p)`: type III is learned if and only if lambda is below.
+    """`||mu|| sqrt(L / (n_c K)) K / (K + 1 - p)`: type III is learned only if lambda is below.
 
-    At x = 0 the gradient of the first term of the objective of `type_iii` has the norm `(L / a) ||mu|| K / (K + 1 - p)`,
-    and zero is the minimiser of that convex objective exactly when this is at most kappa. At K = n_c^L it is the
-    condition of Theorem 2, and with uniform mu the threshold of Theorem 1. Raises ValueError naming a parameter out of
-    its range.
+    And if it is below: the first term of the objective that `type_iii` minimises has at x = 0 a
+    gradient of norm `(L / a) ||mu|| K / (K + 1 - p)`, and zero is the minimiser just when this is
+    at most kappa. For K = n_c^L it is the condition of Theorem 2, for uniform mu the threshold of
+    Theorem 1. Raises ValueError naming a parameter out of its range.
     """
-    n_c, L, K, mu = *_sizes(n_c, L, K), _law(mu)
-    size = float(np.linalg.norm(mu))
-    return size * math.exp((math.log(L) - math.log(n_c) - math.log(K)) / 2) * _seen(n_c, L, K)
+    (n_c, L, K), mu = _sizes(n_c, L, K), _law(mu)
+    scale = math.exp((math.log(L) - math.log(n_c) - math.log(K)) / 2)
+    return float(np.linalg.norm(mu)) * scale * _seen(n_c, L, K)
 
 
 def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
-    """The type III of least true risk plus penalty of h, for any mu (s_c,) and any K (Theorem 2 is the case K = n_c^L).
+    """The type III of least true risk plus penalty of h, for any mu (s_c,) and any K.
 
-    Minimises over r and c, with `y_beta = log(1 + (n_c - 1) e^{-a c r_beta})` and words drawn independently from mu,
-    `E log(1 - p + p exp(y_{beta_1} + ... + y_{beta_L})) + (lambda / 2) (n_c sum_beta r_beta^2 + K L c^2)`.
-    For given `x_beta = a c r_beta` the penalty is least at `n_c sum_beta r_beta^2 = K L c^2`, where it equals
-    `kappa ||x||`, `kappa = lambda sqrt(n_c K L) / a`. What is left is a convex function of x, since the expectation is one
-    of log-sum-exps with positive weights: its minimiser is the only critical point, and Newton's method finds it.
+    With `y_beta = log(1 + (n_c - 1) e^{-a c r_beta})`, and words drawn independently from mu, it
+    minimises `E log(1 - p + p exp(y_{beta_1} + ... + y_{beta_L}))` plus the penalty
+    `(lambda / 2) (n_c sum_beta r_beta^2 + K L c^2)`; for K = n_c^L its critical points are those of
+    Theorem 2. For given `x_beta = a c r_beta` the penalty is least where
+    `n_c sum_beta r_beta^2 = K L c^2`. There it is `kappa ||x||`, kappa = lambda sqrt(n_c K L) / a.
+    What is left is a convex function of x, as the expectation is one of logarithms of sums of
+    exponentials of -x: its minimiser is its only critical point, and Newton's method finds it.
 
-    Relative accuracy 1e-8 in each r_beta for lambda above 1e-8. Time and memory grow as s_c^2 at least: seconds at
-    s_c = 4000. Raises ValueError naming a parameter out of its range.
+    Relative accuracy 1e-7 in each r_beta if lambda > 1e-8. Works on matrices (s_c, s_c). Raises
+    ValueError naming a parameter out of its range, and ArithmeticError if it does not converge.
     """
-    n_c, L, K, mu = *_sizes(n_c, L, K), _law(mu)
-    lam = _positive("lam", lam)
+    (n_c, L, K), mu, lam = _sizes(n_c, L, K), _law(mu), _positive("lam", lam)
     a = n_c / (n_c - 1)
     kappa = lam / a * math.exp((math.log(n_c) + math.log(K) + math.log(L)) / 2)
 
-    # Start at a critical point on the curve x e^x = t mu, Theorem 2's system with the term n_c - 1 left out: it sets out
-    # along mu, the direction that is optimal near the threshold, and far below the threshold sizes grow as logarithms.
+    # The start is a critical point on the curve x e^x = t mu, Theorem 2's system without the term
+    # n_c - 1. The curve leaves zero along mu, which is optimal near the threshold, and far below it
+    # sizes grow as logarithms.
     def slope_along_curve(t: float) -> float:
         x = lambertw(t * mu).real
         unit = (x if t else mu) / np.linalg.norm(x if t else mu)
@@ -204,19 +206,20 @@ def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
     for _ in range(200):
         size = np.linalg.norm(x)
         slope = gradient + kappa * x / size
-        curvature = hessian + kappa / size * (np.eye(len(x)) - np.outer(x, x) / size**2)
+        curvature = hessian() + kappa / size * (np.eye(len(x)) - np.outer(x, x) / size**2)
         step = solve(curvature, -slope, assume_a="pos")
-        value, length = risk + kappa * size, min(1.0, 1 / np.abs(step).max())
+        value, length = risk + kappa * size, 1 / max(1.0, np.abs(step).max())
         while True:
             trial = x + length * step
             risk, gradient, hessian = _expected_risk(trial, n_c, L, K, mu)
-            # The last term lets full steps through once the value has converged to rounding.
-            if risk + kappa * np.linalg.norm(trial) <= value + 1e-4 * length * (slope @ step) + 1e-13:
+            # The slack lets full steps through once the value has converged to rounding.
+            bound = value + 1e-4 * length * (slope @ step) + 1e-13 * L
+            if risk + kappa * np.linalg.norm(trial) <= bound:
                 break
             length /= 2
         x = trial
-        # The next step would be of the order of the square of this one.
-        if (np.abs(length * step) < 1e-8 * x + 1e-13).all():
+        # The error that is left is of the order of the square of this step.
+        if (np.abs(step) < 1e-8 * x + 1e-13).all():
             break
     else:
         raise ArithmeticError(f"type III did not converge at {n_c=}, {L=}, {K=}, {lam=}")
@@ -226,36 +229,44 @@ def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
 
 
 def theorem2_residual(n_c: int, L: int, mu: ArrayLike, lam: float, r: ArrayLike, c: float) -> Array:
-    """Relative residuals (s_c + 1,) of Theorem 2's system at `r` (s_c,) and `c`: zero where type III is critical.
+    """Relative residuals (s_c + 1,) of Theorem 2's system: 0 where the type III (r, c) is critical.
 
-    First, for each beta, `(lambda / L) (r_beta / c) (n_c - 1 + e^{a c r_beta}) / mu_beta - 1`; last
-    `sum_beta (r_beta / c)^2 / (L n_c^{L-1}) - 1`. Raises ValueError naming a parameter out of its range.
+    First `(lambda / L) (r_beta / c) (n_c - 1 + e^{a c r_beta}) / mu_beta - 1` for each beta, then
+    `sum_beta (r_beta / c)^2 / (L n_c^{L-1}) - 1`. Raises ValueError naming a parameter out of its
+    range.
     """
-    n_c, L, _, mu = *_sizes(n_c, L, 2), _law(mu)
-    lam, c = _positive("lam", lam), _positive("c", c)
-    r = np.asarray(r, dtype=float)
+    (n_c, L, _), mu, lam, c = _sizes(n_c, L, 2), _law(mu), _positive("lam", lam), _positive("c", c)
+    r = _numbers("r", r, least=0)
     if r.shape != mu.shape:
         raise ValueError(f"r: has the shape {r.shape}, and mu {mu.shape}")
-    words = lam / L * r / c * (n_c - 1 + np.exp(n_c / (n_c - 1) * c * r)) / mu - 1
-    total = math.exp(math.log(r @ r) - 2 * math.log(c) - math.log(L) - (L - 1) * math.log(n_c)) - 1
-    return np.append(words, total)
+    each = lam / L * r / c * (n_c - 1 + np.exp(n_c / (n_c - 1) * c * r)) / mu - 1
+    total = (r / c) @ (r / c) / L * math.exp(-(L - 1) * math.log(n_c)) - 1
+    return np.append(each, total)
 
 
-def predict(n_c: int, n_w: int, L: int, K: int, d: int, mu: ArrayLike, lam: float, normalised: bool) -> Prediction:
-    """What training to the minimum leads to: Theorem 3 for h* (`normalised`), Theorem 1 for h under uniform mu (s_c,), and
-    type III for h under any other.
+def predict(
+    n_c: int,
+    n_w: int,
+    L: int,
+    K: int,
+    d: int,
+    mu: ArrayLike,
+    lam: float,
+    normalised: bool,
+) -> Prediction:
+    """Where training to the minimum leads: Theorem 3 for h* (`normalised`), Theorem 1 for h under
+    uniform mu (s_c,), type III for h under any other mu.
 
-    Vectors `r_beta f_alpha`, one for each concept and beta, have mean zero and the matrix of second moments
-    `a (sum_beta r_beta^2) P`, P the projection on the n_c - 1 dimensions that the f span. So their singular values are
-    n_c - 1 times `sqrt(a sum_beta r_beta^2)`, then zero. For the u_{k,l}, K L vectors of norm c shared evenly by the
-    concepts, this is `c sqrt(K L / (n_c - 1))`. Raises ValueError naming a parameter out of its range.
+    The `n_w` vectors `r_beta f_alpha` have mean zero and second moments `a (sum_beta r_beta^2) P`,
+    P the projection on the n_c - 1 dimensions of the f: n_c - 1 of their singular values are
+    `sqrt(a sum_beta r_beta^2)`, the others zero. For the u_{k,l}, K L vectors of norm c that are
+    spread evenly over the concepts, they are `c sqrt(K L / (n_c - 1))`. Raises ValueError naming a
+    parameter out of its range.
     """
-    n_c, L, K, n_w, d = _sizes(n_c, L, K, n_w=n_w, d=d)
-    mu = _law(mu)
+    (n_c, L, K, n_w, d), mu = _sizes(n_c, L, K, n_w=n_w, d=d), _law(mu)
     if n_w != n_c * len(mu):
-        raise ValueError(f"n_w: {n_w} is not n_c = {n_c} concepts of the {len(mu)} words that mu has")
-    if d < n_c - 1:
-        raise ValueError(f"d: {d} dimensions hold no {n_c} equiangular vectors; at least {n_c - 1} do")
+        raise ValueError(f"n_w: {n_w} words are not {n_c} concepts of the {len(mu)} that mu has")
+    _room("d", d + 1, n_c)
     if normalised:
         solution, theorem = theorem3(n_c, L, K, d, lam), "Theorem 3"
         norm_words, norm_u = np.full(len(mu), math.sqrt(d)), solution.c
@@ -265,46 +276,76 @@ def predict(n_c: int, n_w: int, L: int, K: int, d: int, mu: ArrayLike, lam: floa
     else:
         solution, theorem = type_iii(n_c, L, K, mu, lam), "type III"
         norm_words, norm_u = solution.r, solution.c
-    present = np.arange(3) < n_c - 1
-    sigma_words = present * math.sqrt(n_c / (n_c - 1) * (norm_words @ norm_words))
-    sigma_u = present * norm_u * math.exp((math.log(K) + math.log(L) - math.log(n_c - 1)) / 2)
-    return Prediction(norm_words, norm_u, sigma_words, sigma_u, solution.cross_entropy, solution.value, theorem)
+    spanned = np.arange(3) < n_c - 1
+    return Prediction(
+        norm_words,
+        norm_u,
+        sigma_words=spanned * math.sqrt(n_c / (n_c - 1)) * np.linalg.norm(norm_words),
+        sigma_u=spanned * norm_u * math.exp((math.log(K) + math.log(L) - math.log(n_c - 1)) / 2),
+        cross_entropy=solution.cross_entropy,
+        value=solution.value,
+        theorem=theorem,
+    )
 
 
-def _expected_risk(x: Array, n_c: int, L: int, K: int, mu: Array) -> tuple[float, Array, Array]:
-    """`E log(1 - p + p exp(S))`, S the sum of L independent `y_beta = log(1 + (n_c - 1) e^{-x_beta})`, beta from mu; its
-    gradient (s_c,) and Hessian (s_c, s_c) in x.
+def equiangular(n_c: int, d: int) -> Array:
+    """Mean-zero equiangular f (n_c, d): unit vectors of sum zero, with cosines -1/(n_c - 1) (§2.2).
 
-    The law of S is used through its characteristic function, which convolution raises to a power: with the odds
-    `e^o = p / (1 - p)`, the derivatives of the logarithm in S are the logistic function and its slope at s = S + o,
-    `1/2 + int_0^inf sin(omega s) / sinh(pi omega) d omega` and `int_0^inf omega cos(omega s) / sinh(pi omega) d omega`.
-    The midpoint rule of step h has an error of `e^{|s| - 2 pi / h}`, so that a few hundred frequencies give all digits.
+    Raises ValueError naming a parameter out of its range: d is at least n_c, or there are none.
     """
-    odds = min(SATURATED, math.log(K) - math.log(n_c**L - K)) if n_c**L > K else SATURATED
+    n_c, _, _, d = _sizes(n_c, 1, 2, d=d)
+    _room("d", d, n_c)
+    f = np.zeros((n_c, d))
+    f[:, :n_c] = np.eye(n_c) - 1 / n_c
+    return f * math.sqrt(n_c / (n_c - 1))
+
+
+def _expected_risk(
+    x: Array,
+    n_c: int,
+    L: int,
+    K: int,
+    mu: Array,
+) -> tuple[float, Array, Callable[[], Array]]:
+    """`E log(1 - p + p e^S)`, its gradient (s_c,) in x, and a function for its Hessian (s_c, s_c).
+
+    S is the sum of L independent `y_beta = log(1 + (n_c - 1) e^{-x_beta})`, beta drawn from mu. Its
+    law is the L-fold convolution of that of one y; here it is the L-th power of the characteristic
+    function psi. With `e^o = p / (1 - p)`, the derivatives of `log(1 - p + p e^S)` in S are, at
+    s = S + o, the logistic function `1/2 + int_0^inf sin(omega s) / sinh(pi omega) d omega` and its
+    slope. The midpoint rule of step h has an error of the order of `e^{|s| - 2 pi / h}`, so that a
+    few hundred frequencies give all digits.
+    """
+    odds = SATURATED
+    if n_c**L > K:
+        odds = min(odds, math.log(K) - math.log(n_c**L - K))
     y = np.log1p((n_c - 1) * np.exp(-x))
+    s = expit(math.log(n_c - 1) - x)  # -dy/dx
     h = 2 * math.pi / (max(abs(odds), abs(odds + L * y.max())) + SATURATED)
     omega = (np.arange(math.ceil(FREQUENCIES_UP_TO / h)) + 0.5) * h
-    s = expit(math.log(n_c - 1) - x)  # -dy/dx
-    waves = np.exp(1j * np.outer(omega, y))  # (frequencies, s_c)
-    psi = waves @ mu  # characteristic function of one y
     kernel = h * np.exp(1j * omega * odds) / np.sinh(np.pi * omega)
+    waves = np.exp(1j * np.outer(omega, y))  # (frequencies, s_c)
+    psi = waves @ mu
 
-    risk = L * (mu @ y) / 2 + float(np.real(kernel / omega * (1 - psi**L)).sum())
-    one_known = kernel * psi ** (L - 1)  # the word at one position is given, the others are drawn
-    first = 0.5 + np.imag(one_known @ waves)
-    second = np.real((omega * one_known) @ waves)
-    gradient = -L * mu * first * s
-    diagonal = L * mu * (first * s * (1 - s) + second * s**2)
-    if L == 1:
-        return risk, gradient, np.diag(diagonal)
-    two_known = omega * kernel * psi ** (L - 2)
-    mixed = np.real((waves.T * two_known) @ waves)
-    weights = mu * s
-    return risk, gradient, L * (L - 1) * mixed * np.outer(weights, weights) + np.diag(diagonal)
+    risk = L * (mu @ y) / 2 + float((kernel / omega * (1 - psi**L)).real.sum())
+    given_one = kernel * psi ** (L - 1)  # one word is beta, the others are drawn
+    first = 0.5 + (given_one @ waves).imag
+    gradient = -L * mu * s * first
+
+    def hessian() -> Array:
+        second = ((omega * given_one) @ waves).real
+        diagonal = np.diag(L * mu * s * (first * (1 - s) + second * s))
+        if L == 1:
+            return diagonal
+        given_two = omega * kernel * psi ** (L - 2)
+        mixed = ((waves.T * given_two) @ waves).real
+        return L * (L - 1) * np.outer(mu * s, mu * s) * mixed + diagonal
+
+    return risk, gradient, hessian
 
 
 def _cross_entropy(s: ArrayLike, n_c: int, L: int, K: int) -> Array:
-    """`log(1 - p + p (1 + (n_c - 1) e^{-s})^L)`, every position contributing s to the margin. Any shape."""
+    """`log(1 - p + p (1 + (n_c - 1) e^{-s})^L)`, accurate where it is small; s of any shape."""
     y = L * np.log1p((n_c - 1) * np.exp(-np.asarray(s, dtype=float)))
     with np.errstate(divide="ignore"):
         return np.logaddexp(0, _log_p(n_c, L, K) + y + np.log(-np.expm1(-y)))
@@ -312,9 +353,14 @@ def _cross_entropy(s: ArrayLike, n_c: int, L: int, K: int) -> Array:
 
 def _log_slope(s: float, n_c: int, L: int, K: int) -> float:
     """Logarithm of minus the derivative of `_cross_entropy` in s."""
-    y = L * math.log1p((n_c - 1) * math.exp(-s))
-    posterior = _log_p(n_c, L, K) + y - float(_cross_entropy(s, n_c, L, K))
-    return math.log(L) + math.log(n_c - 1) - s - y / L + posterior
+    y = math.log1p((n_c - 1) * math.exp(-s))
+    posterior = _log_p(n_c, L, K) + L * y - float(_cross_entropy(s, n_c, L, K))
+    return math.log(L) + math.log(n_c - 1) - s - y + posterior
+
+
+def _log_eta(size: float, n_c: int, L: int, K: int) -> float:
+    """`log(a sqrt(size / (K L)))`: log eta at size 1 / n_w, log eta* at size d."""
+    return math.log(n_c / (n_c - 1)) + (math.log(size) - math.log(K) - math.log(L)) / 2
 
 
 def _log_p(n_c: int, L: int, K: int) -> float:
@@ -322,50 +368,51 @@ def _log_p(n_c: int, L: int, K: int) -> float:
 
 
 def _seen(n_c: int, L: int, K: int) -> float:
-    """`K / (K + 1 - p)`, the factor of both thresholds."""
-    return 1 / (1 + -math.expm1(_log_p(n_c, L, K)) / K)
+    """`K / (K + 1 - p)`, the factor in both thresholds."""
+    return 1 / (1 - math.expm1(_log_p(n_c, L, K)) / K)
 
 
-def _root(f, start: float, end: float) -> float:
-    return brentq(f, start, end, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=2000)
+def _root(function: Callable[[float], float], start: float, end: float) -> float:
+    return brentq(function, start, end, xtol=1e-300, rtol=1e-15, maxiter=2000)
 
 
 def _sizes(n_c: int, L: int, K: int, **others: int) -> tuple[int, ...]:
-    """The sizes as exact integers, or ValueError naming the first that is out of its range."""
+    """The sizes as exact integers, in this order, or ValueError naming one out of its range."""
     sizes = {"n_c": n_c, "L": L, "K": K, **others}
     for name, size in sizes.items():
         least = 2 if name in ("n_c", "K") else 1
-        try:
-            sizes[name] = operator.index(size)
-        except TypeError:
-            raise ValueError(f"{name}: {size!r} is not an integer") from None
-        if sizes[name] < least:
-            raise ValueError(f"{name}: {size} is below {least}")
-    n_c, L, K = sizes["n_c"], sizes["L"], sizes["K"]
-    if n_c**L < K:
-        raise ValueError(f"K: {K} classes, but there are only n_c ** L = {n_c**L} latent sequences")
+        if not isinstance(size, Integral) or size < least:
+            raise ValueError(f"{name}: {size!r} is not an integer of at least {least}")
+        sizes[name] = int(size)
+    if sizes["K"] > sizes["n_c"] ** sizes["L"]:
+        raise ValueError(f"K: {K} classes are more than the {n_c}^{L} sequences of L concepts")
     return tuple(sizes.values())
 
 
-def _positive(name: str, value: float) -> float:
+def _room(name: str, d: int, n_c: int) -> None:
+    if d < n_c:
+        raise ValueError(f"{name}: too few dimensions for {n_c} equiangular vectors")
+
+
+def _numbers(name: str, values: ArrayLike, least: float) -> Array:
     try:
-        number = float(value)
+        numbers = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        number = math.nan
-    if not 0 < number < math.inf:
+        raise ValueError(f"{name}: {values!r} is not made of numbers") from None
+    if not (numbers >= least).all():
+        raise ValueError(f"{name}: {values!r} is not all {least} or more")
+    return numbers
+
+
+def _positive(name: str, value: float) -> float:
+    number = _numbers(name, value, least=0)
+    if number.ndim or not 0 < number < math.inf:
         raise ValueError(f"{name}: {value!r} is not a positive number")
-    return number
-
-
-def _not_negative(name: str, value: ArrayLike) -> Array:
-    array = np.asarray(value, dtype=float)
-    if not (array >= 0).all():
-        raise ValueError(f"{name}: not all of it is a number from zero up")
-    return array
+    return float(number)
 
 
 def _law(mu: ArrayLike) -> Array:
-    mu = np.asarray(mu, dtype=float)
-    if mu.ndim != 1 or not (mu > 0).all() or abs(mu.sum() - 1) > 1e-9:
-        raise ValueError("mu: not a law; it is positive frequencies (s_c,) that sum to 1")
-    return mu
+    law = _numbers("mu", mu, least=0)
+    if law.ndim != 1 or not law.all() or abs(law.sum() - 1) > 1e-9:
+        raise ValueError("mu: not a law of positive frequencies (s_c,) that sum to 1")
+    return law

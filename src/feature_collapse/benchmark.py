@@ -1,0 +1,213 @@
+"""How fast a training step is, against the textbook's and against its three matrix products alone.
+
+All contenders are timed in turn, block by block, within one process, so that a machine whose speed drifts slows all of
+them alike; a ratio is taken within a turn and its median over the turns is reported.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from feature_collapse import artifacts
+from feature_collapse.config import Config, Experiment
+from feature_collapse.data import generate
+from feature_collapse.diagrams import COLOURS, WIDTH
+from feature_collapse.figures import save
+from feature_collapse.networks import Network
+from feature_collapse.training import make_step
+
+CLASSES = (250, 500, 1000, 2000)
+TURNS = 9
+CONTENDERS = ("ours", "textbook", "products")
+
+
+class TextbookNetwork(nn.Module):
+    """h or h* as one would write it first: `nn.Embedding`, optionally `nn.LayerNorm`, `nn.Linear`."""
+
+    def __init__(self, network: Network, normalisation: str):
+        """The same initial weights as `network`, in float32 or float64 as there."""
+        super().__init__()
+        n_w, d = network.W.shape
+        dtype = network.W.dtype
+        self.embedding = nn.Embedding(n_w, d, dtype=dtype)
+        self.phi = nn.LayerNorm(d, elementwise_affine=False) if normalisation == "layernorm" else nn.Identity()
+        self.classifier = nn.Linear(network.L * d, network.K, bias=False, dtype=dtype)
+        with torch.no_grad():
+            self.embedding.weight.copy_(network.W)
+            self.classifier.weight.copy_(network.U_T.T)
+
+    def forward(self, sentences: Tensor) -> Tensor:
+        return self.classifier(self.phi(self.embedding(sentences)).flatten(1))
+
+
+def textbook_step(network: TextbookNetwork, e: Experiment) -> Callable[[Tensor, Tensor], float]:
+    """One step of SGD with `nn.CrossEntropyLoss` and `torch.optim.SGD`; returns the loss before it."""
+    criterion = nn.CrossEntropyLoss()
+    optimiser = torch.optim.SGD(
+        [
+            {"params": network.embedding.parameters(), "weight_decay": e.lambda_W},
+            {"params": network.classifier.parameters(), "weight_decay": e.lambda_U},
+        ],
+        lr=e.lr,
+    )
+
+    def step(sentences: Tensor, labels: Tensor) -> float:
+        optimiser.zero_grad()
+        loss = criterion(network(sentences), labels)
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def products(e: Experiment) -> Callable[[Tensor, Tensor], None]:
+    """The three matrix products of a step and nothing else, in the layout that `training` uses."""
+    stream = torch.Generator().manual_seed(0)
+    X = torch.randn(e.batch_size, e.L * e.d, generator=stream)
+    U_T = torch.randn(e.L * e.d, e.K, generator=stream)
+    G = torch.randn(e.batch_size, e.K, generator=stream) / e.batch_size
+    S, dX = torch.empty_like(G), torch.empty_like(X)
+
+    def step(sentences: Tensor, labels: Tensor) -> None:
+        torch.mm(X, U_T, out=S)
+        torch.mm(G, U_T.T, out=dX)
+        U_T.addmm_(X.T, G, beta=0.9999, alpha=-1e-4)
+
+    return step
+
+
+def batches(e: Experiment) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of the experiment's training sentences, over and over."""
+    data = generate(e, seed=0)
+    order = torch.randperm(e.N, generator=torch.Generator().manual_seed(0))
+    while True:
+        for chosen in order.split(e.batch_size):
+            yield data["train_sentences"][chosen].long(), data["train_labels"][chosen].long()
+
+
+def best_rate(size: int = 2000) -> float:
+    """GFLOP/s of a large matrix product, the best of a few."""
+    A = torch.ones(size, size)
+    return 2 * size**3 / min(_seconds(lambda: A @ A) for _ in range(6)) / 1e9
+
+
+def measure(e: Experiment, threads: int, turns: int = TURNS) -> pd.DataFrame:
+    """Milliseconds a step of each contender, one row a turn."""
+    torch.set_num_threads(threads)
+    network = Network(e, seed=0)
+    steps = {
+        "ours": make_step(network, e),
+        "textbook": textbook_step(TextbookNetwork(network, e.normalisation), e),
+        "products": products(e),
+    }
+    stream = batches(e)
+    block = [next(stream) for _ in range(max(4, 12_000 // e.K))]
+
+    def run(name: str) -> None:
+        for sentences, labels in block:
+            steps[name](sentences, labels)
+
+    for name in CONTENDERS:  # warm up
+        run(name)
+    return pd.DataFrame(
+        [{name: 1000 * _seconds(lambda name=name: run(name)) / len(block) for name in CONTENDERS} for _ in range(turns)]
+    )
+
+
+def table(config: Config, threads: tuple[int, ...] = (1, 2), turns: int = TURNS) -> pd.DataFrame:
+    """One row for each network, number of threads and K: medians and spread over the turns."""
+    rows = []
+    for count in threads:
+        torch.set_num_threads(count)
+        best = best_rate()
+        for experiment in ("fig4b", "fig4c"):
+            for K in CLASSES:
+                e = config.run(f"{experiment}+K={K}/seed0").experiment
+                times = measure(e, count, turns)
+                row = {"network": e.normalisation, "threads": count, "K": K}
+                for name in CONTENDERS:
+                    low, middle, high = times[name].quantile([0.25, 0.5, 0.75])
+                    row |= {f"{name}_ms": middle, f"{name}_ms_low": low, f"{name}_ms_high": high}
+                gflop = 6 * e.batch_size * e.L * e.d * K / 1e9
+                row["textbook_over_ours"] = (times["textbook"] / times["ours"]).median()
+                row["ours_over_products"] = (times["ours"] / times["products"]).median()
+                row["gflop_per_s"] = gflop / times["ours"].median() * 1000
+                row["of_best_rate"] = row["gflop_per_s"] / best
+                rows.append(row)
+    rows = pd.DataFrame(rows)
+    # Cost for each class, relative to K = 1000 of the same network and threads: 1 everywhere if cost is linear in K.
+    per_class = rows["ours_ms"] / rows["K"]
+    reference = per_class.where(rows["K"] == 1000).groupby([rows["network"], rows["threads"]]).transform("max")
+    return rows.assign(cost_per_class=per_class / reference)
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """The table for reading."""
+    shown = pd.DataFrame(
+        {
+            "network": rows["network"].map({"none": "h", "layernorm": "h*"}),
+            "threads": rows["threads"],
+            "K": rows["K"],
+            **{
+                f"{name} (ms)": [
+                    f"{m:.2f} ({low:.2f} to {high:.2f})"
+                    for m, low, high in rows[[f"{name}_ms", f"{name}_ms_low", f"{name}_ms_high"]].itertuples(
+                        index=False
+                    )
+                ]
+                for name in CONTENDERS
+            },
+            "textbook / ours": rows["textbook_over_ours"].map("{:.2f}".format),
+            "ours / products": rows["ours_over_products"].map("{:.2f}".format),
+            "GFLOP/s": rows["gflop_per_s"].map("{:.0f}".format),
+            "of best rate": rows["of_best_rate"].map("{:.0%}".format),
+            "cost per class": rows["cost_per_class"].map("{:.2f}".format),
+        }
+    )
+    note = (
+        "Milliseconds a training step: median over turns, and quartiles. `products` are the three matrix products of a "
+        "step alone; the best rate is that of a product of two 2000 x 2000 matrices; the cost per class is relative to "
+        "K = 1000."
+    )
+    return f"# The cost of a training step\n\n{note}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
+
+
+def figure(rows: pd.DataFrame) -> Figure:
+    """Milliseconds a step over K, for both networks and numbers of threads."""
+    picture = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    groups = list(rows.groupby(["network", "threads"], sort=False))
+    panels = picture.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    styles = {"textbook": (COLOURS[1], "o"), "ours": (COLOURS[0], "s"), "products": (COLOURS[2], "^")}
+    for axes, ((network, threads), part) in zip(panels, groups, strict=True):
+        for name, (colour, marker) in styles.items():
+            middle = part[f"{name}_ms"]
+            spread = [middle - part[f"{name}_ms_low"], part[f"{name}_ms_high"] - middle]
+            label = {"ours": "this artifact", "textbook": "textbook loop", "products": "its matrix products"}[name]
+            axes.errorbar(part["K"], middle, spread, color=colour, marker=marker, ms=4, label=label)
+        axes.set(
+            title=f"{'$h$' if network == 'none' else '$h^*$'}, {threads} thread{'s' * (threads > 1)}",
+            xlabel="classes $K$",
+        )
+        axes.set_ylim(bottom=0)
+    panels[0].set_ylabel("milliseconds a training step")
+    panels[0].legend(loc="upper left")
+    return picture
+
+
+def make(config: Config) -> None:
+    """Measure, and write `results/benchmark.csv`, `results/benchmark.md` and `figures/benchmark.pdf` and `.png`."""
+    rows = table(config)
+    artifacts.write_table(Path("results/benchmark"), rows, markdown(rows))
+    save(figure(rows), Path("figures/benchmark"))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun

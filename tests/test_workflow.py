@@ -1,0 +1,381 @@
+"""The workflow end to end at toy size: what it makes, that it makes the same again, and what it makes anew when
+something changes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import workflow
+from ruamel.yaml import YAML
+from workflow import FIGURES, PROJECT, RUN_FILES, SETTINGS, Job, Smoke
+
+from feature_collapse.artifacts import checksum
+
+RUNS = workflow.smoke_runs()
+FIG4C = "smoke/fig4c/seed0"
+TRAINING_VERBS = ("data", "train", "features")
+MEMORY_LIMIT_MB = 1500
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
+    return workflow.smoke_twice(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def jobs(smoke: Smoke) -> list[Job]:
+    return workflow.jobs_of(smoke.first, "smoke")
+
+
+@pytest.fixture
+def project(smoke: Smoke, tmp_path: Path) -> Path:
+    """A copy of the finished workflow to edit. Times of change are kept, as Snakemake looks at them."""
+    return Path(shutil.copytree(smoke.first, tmp_path / "project"))
+
+
+# What it makes
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_run_leaves_all_its_artifacts_and_logs(smoke: Smoke, run: str) -> None:
+    folder = smoke.first / "results" / run
+    logs = ["log/data.log", "log/train.log", "log/train.benchmark.tsv", "log/features.log"]
+    assert [name for name in RUN_FILES if not (folder / name).stat().st_size] == []
+    assert [name for name in logs if not (folder / name).exists()] == []
+
+
+def test_nothing_is_left_behind(smoke: Smoke) -> None:
+    made = [path for name in ("results", "figures") for path in (smoke.first / name).rglob("*")]
+    assert [path for path in made if path.name.startswith((".", "checkpoint"))] == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_there_as_pdf_and_png(smoke: Smoke, name: str) -> None:
+    stem = smoke.first / "figures" / "smoke" / name
+    assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF-")
+    assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert (smoke.first / "results" / "smoke" / "log" / f"{name}.log").exists()
+
+
+def test_the_reproduction_table_has_a_row_for_every_number_of_the_paper(smoke: Smoke) -> None:
+    folder = smoke.first / "results" / "smoke"
+    paper = YAML(typ="safe").load(smoke.first / "config" / "paper.yaml")
+    table = pd.read_csv(folder / "reproduction.csv")
+    assert len(table) == sum(len(numbers) for numbers in paper["experiments"].values())
+    assert {"quantity", "figure", "paper", "ours", "tolerance", "verdict"} <= set(table.columns)
+    assert table["ours"].notna().all()
+    assert all(quantity in (folder / "reproduction.md").read_text("utf-8") for quantity in table["quantity"])
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_history_has_epoch_1_and_at_least_30_evenly_spaced_epochs(smoke: Smoke, run: str) -> None:
+    history = pd.read_csv(smoke.first / "results" / run / "history.csv")
+    record = json.loads((smoke.first / "results" / run / "run.json").read_text("utf-8"))
+    epochs = history["epoch"].tolist()
+    assert len(history) >= 30
+    assert epochs[0] == 1
+    assert epochs[-1] == record["experiment"]["epochs"]
+    assert max(history["epoch"].diff()[2:]) - min(history["epoch"].diff()[2:]) <= 1
+    assert {"train_loss", "train_accuracy", "test_accuracy"} <= set(history.columns)
+    assert any(column.startswith("words_") for column in history)
+    assert any(column.startswith("u_") for column in history)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_run_json_says_how_the_run_came_about(smoke: Smoke, run: str) -> None:
+    folder = smoke.first / "results" / run
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    defaults = YAML(typ="safe").load(smoke.first / SETTINGS)["defaults"]
+    assert set(defaults) <= set(record["experiment"])
+    assert record["run"] == run
+    assert record["seed"] == int(run.rpartition("seed")[2])
+    assert record["threads"] >= 1
+    assert {"python", "torch", "numpy", "blas", "cpu_capability"} <= set(record["machine"])
+    assert all(record["machine"].values())
+    assert record["seconds"] > 0
+    assert record["inputs"] == {"data.safetensors": checksum(folder / "data.safetensors")}
+    made = ("weights.safetensors", "snapshots.safetensors", "history.csv")
+    assert record["outputs"] == {name: checksum(folder / name) for name in made}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_training_needs_more_memory_than_promised(smoke: Smoke, run: str) -> None:
+    record = json.loads((smoke.first / "results" / run / "run.json").read_text("utf-8"))
+    assert 10 < record["peak_memory_mb"] < MEMORY_LIMIT_MB
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_log_of_a_training_says_where_it_was(smoke: Smoke, run: str) -> None:
+    log = (smoke.first / "results" / run / "log" / "train.log").read_text("utf-8")
+    state = rf"^{re.escape(run)}: epoch \d+ of \d+, loss \d\S*, train \d\S*%, test \d\S*%, \d+:\d+ left$"
+    assert len(re.findall(state, log, re.MULTILINE)) >= 30
+
+
+def test_a_second_run_finds_nothing_to_do(smoke: Smoke, project: Path) -> None:
+    done = workflow.snakemake(project, "--cores", "2", "smoke")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert workflow.contents(project) == workflow.contents(smoke.first)
+
+
+def test_another_folder_order_and_number_of_cores_give_the_same_bytes(smoke: Smoke) -> None:
+    first, second = (
+        {
+            name: content
+            for name, content in workflow.contents(folder).items()
+            if Path(name).name != "run.json" and Path(name).parent.name != "log"
+        }
+        for folder in (smoke.first, smoke.second)
+    )
+    assert len(first) > len(FIGURES) + len(RUNS)
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+# What it makes anew: each edit, in a copy of the finished workflow, and the verbs that Snakemake then lists
+
+
+def append(file: str, text: str = "\n# edited\n") -> Callable[[Path], None]:
+    def edit(project: Path) -> None:
+        with open(project / file, "a", encoding="utf-8") as stream:
+            stream.write(text)
+
+    return edit
+
+
+def entry_of_4c(**settings: float) -> Callable[[Path], None]:
+    return lambda project: workflow.edit_settings(project, lambda file: file["experiments"]["fig4c"].update(settings))
+
+
+def touch_everything(project: Path) -> None:
+    for path in project.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            os.utime(path)
+
+
+def reword_the_configuration(project: Path) -> None:
+    """Reorder it and add a comment, all values as they were."""
+
+    def reorder(file: dict) -> None:
+        for entry in (file["defaults"], file["experiments"]["fig4c"]):
+            for key in sorted(entry):
+                entry.move_to_end(key)
+
+    workflow.edit_settings(project, reorder)
+    append(SETTINGS)(project)
+
+
+def of_a_run(name: str) -> Callable[[Job], bool]:
+    """Jobs of the runs of an experiment."""
+    return lambda job: bool(re.search(rf"\b{name}[+/]", job.verb)) and job.verb.startswith(TRAINING_VERBS)
+
+
+def draws_a_figure(job: Job) -> bool:
+    return all(output.startswith("figures/") for output in job.outputs)
+
+
+def trains(job: Job) -> bool:
+    return job.rule == "train"
+
+
+def holds_against_the_paper(job: Job) -> bool:
+    return job.rule == "reproduction"
+
+
+def draws_figure_4a(job: Job) -> bool:
+    return "figures/smoke/figure4a.png" in job.outputs
+
+
+EDITS: dict[str, tuple[Callable[[Path], None], Callable[[Job], bool]]] = {
+    "editing the figures draws all figures and no more": (append("src/feature_collapse/figures.py"), draws_a_figure),
+    "editing the diagrams draws all figures and no more": (append("src/feature_collapse/diagrams.py"), draws_a_figure),
+    "editing the training trains every run": (append("src/feature_collapse/training.py"), trains),
+    "editing the table makes the table": (append("src/feature_collapse/reproduction.py"), holds_against_the_paper),
+    "editing the paper's numbers makes the table": (append("config/paper.yaml"), holds_against_the_paper),
+    "editing an entry runs that experiment": (entry_of_4c(init_scale=0.5), of_a_run("fig4c")),
+    "swapping two values of an entry runs that experiment": (
+        entry_of_4c(zipf_exponent=0, lambda_W=1),
+        of_a_run("fig4c"),
+    ),
+    "setting a value to one that another has runs that experiment": (entry_of_4c(lambda_W=0.001), of_a_run("fig4c")),
+    "touching every file makes nothing": (touch_everything, lambda job: False),
+    "rewording the configuration makes nothing": (reword_the_configuration, lambda job: False),
+    "deleting a picture draws that figure": (
+        lambda project: (project / "figures/smoke/figure4a.png").unlink(),
+        draws_figure_4a,
+    ),
+}
+
+
+@pytest.mark.parametrize("promise", EDITS)
+def test_an_edit_makes_anew_what_depends_on_it_and_nothing_else(project: Path, jobs: list[Job], promise: str) -> None:
+    edit, concerned = EDITS[promise]
+    expected = {job.verb for job in workflow.downstream(jobs, filter(concerned, jobs))}
+    edit(project)
+    assert workflow.planned(project, "smoke") == expected
+
+
+def test_the_entries_swapped_above_hold_the_same_values(project: Path) -> None:
+    """Or else the swap would be noticed even where the names of the values are not."""
+    from feature_collapse.config import Config
+
+    before = Config(project / SETTINGS).run(FIG4C).experiment.model_dump()
+    assert (before["zipf_exponent"], before["lambda_W"]) == (1, 0)
+    assert 0.001 in {value for key, value in before.items() if key != "lambda_W"}
+
+
+def test_what_depends_on_an_experiment_is_its_own_figure_and_the_comparisons(jobs: list[Job]) -> None:
+    """The edits above take from Snakemake what depends on what; here it is as we would have it."""
+    verbs = {job.verb for job in workflow.downstream(jobs, filter(of_a_run("fig4c"), jobs))}
+    own = {f"{verb} {FIG4C}" for verb in TRAINING_VERBS} | {"figure smoke/figure4c"}
+    assert own | {"figure smoke/learning_curves", "reproduction smoke"} <= verbs
+    others = {f"{verb} {run}" for verb in TRAINING_VERBS for run in RUNS if run != FIG4C}
+    unrelated = {f"figure smoke/{name}" for name in ("figure1", "figure2", "figure3", "figure4a", "figure4b")}
+    assert not verbs & (others | unrelated)
+
+
+def test_adding_a_seed_trains_that_seed_only(project: Path) -> None:
+    workflow.edit_settings(project, lambda file: file["seeds"].append(1))
+    verbs = workflow.planned(project, "smoke")
+    trained = {verb for verb in verbs if verb.startswith(TRAINING_VERBS)}
+    assert trained == {f"{verb} {run.replace('seed0', 'seed1')}" for verb in TRAINING_VERBS for run in RUNS}
+    assert "reproduction smoke" in verbs
+
+
+def test_adding_an_experiment_trains_that_experiment_only(project: Path) -> None:
+    workflow.edit_settings(project, lambda file: file["experiments"].update(mine={"mu": "zipf", "epochs": 5}))
+    trained = {verb for verb in workflow.planned(project, "smoke") if verb.startswith(TRAINING_VERBS)}
+    assert trained == {f"{verb} smoke/mine/seed0" for verb in TRAINING_VERBS}
+
+
+# Full size
+
+
+def test_a_figure_of_a_fresh_clone_needs_data_training_and_features_of_its_run_alone(tmp_path: Path) -> None:
+    project = workflow.copy_project(tmp_path / "project")
+    runs = {f"{verb} fig4b/seed0" for verb in TRAINING_VERBS}
+    assert workflow.planned(project, "figures/figure4b.pdf") == {*runs, "figure figure4b"}
+
+
+@pytest.fixture(scope="session")
+def one_epoch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One epoch of Figure 4b at full size, by the workflow."""
+    project = workflow.copy_project(tmp_path_factory.mktemp("full_size") / "project")
+    done = workflow.snakemake(project, "--cores", "1", f"results/{ONE_EPOCH}/metrics.json")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+ONE_EPOCH = "fig4b+epochs=1+records=1/seed0"
+
+
+def test_touching_large_files_makes_nothing_either(one_epoch: Path) -> None:
+    touched = max(path.stat().st_size for path in (one_epoch / "results" / ONE_EPOCH).iterdir())
+    assert touched > 1e6, "Snakemake compares content by default only where files are smaller"
+    touch_everything(one_epoch)
+    assert workflow.planned(one_epoch, f"results/{ONE_EPOCH}/metrics.json") == set()
+
+
+def test_two_threads_train_to_the_same_bytes_within_the_memory_promised(one_epoch: Path, tmp_path: Path) -> None:
+    folder = Path("results") / ONE_EPOCH
+    project = workflow.copy_project(tmp_path / "project")
+    (project / folder).mkdir(parents=True)
+    shutil.copy(one_epoch / folder / "data.safetensors", project / folder)
+    done = workflow.typed(project, "train", ONE_EPOCH, "--threads", "2")
+    assert done.returncode == 0, done.stderr
+    for name in ("weights.safetensors", "snapshots.safetensors", "history.csv"):
+        assert (project / folder / name).read_bytes() == (one_epoch / folder / name).read_bytes(), name
+    records = [json.loads((copy / folder / "run.json").read_text("utf-8")) for copy in (one_epoch, project)]
+    assert [record["threads"] for record in records] == [1, 2]
+    assert max(record["peak_memory_mb"] for record in records) < MEMORY_LIMIT_MB
+
+
+def test_nothing_that_the_workflow_makes_is_tracked() -> None:
+    if not (PROJECT / ".git").exists():
+        pytest.skip("not a git clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "results", "figures"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert set(listed.stdout.split()) == {"results/README.md", "figures/README.md"}
+
+
+# The Snakefile
+
+
+def rules() -> dict[str, str]:
+    """The text of each rule of the Snakefile."""
+    text = (PROJECT / "Snakefile").read_text("utf-8")
+    blocks = re.findall(r"^rule (\w+):\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE)
+    assert len(blocks) == len(re.findall(r"^\s*(?:rule|checkpoint)\b", text, re.MULTILINE))
+    return dict(blocks)
+
+
+RULES = rules()
+MAKING = [name for name, text in RULES.items() if "    output:" in text]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_says_what_it_is_for(rule: str) -> None:
+    assert re.match(r'    """\S', RULES[rule]) or re.search(r'^    message:\n        "\S', RULES[rule], re.MULTILINE)
+
+
+@pytest.mark.parametrize("rule", MAKING)
+def test_every_rule_that_makes_something_runs_a_verb_and_keeps_its_log(rule: str) -> None:
+    text = RULES[rule]
+    assert not re.search(r"^    (run|script|notebook|wrapper|template_engine):", text, re.MULTILINE)
+    assert re.search(r"^    log:", text, re.MULTILINE)
+    command = re.search(r"^    shell:\n((?:        .*\n)+)", text, re.MULTILINE)
+    assert command and re.fullmatch(r'\s+"python -m feature_collapse \w+ .*2> \{log\}"\n', command[1])
+
+
+def test_only_targets_make_nothing() -> None:
+    assert {"all", "quick", "smoke"} <= RULES.keys() - set(MAKING)
+    assert all("shell:" not in RULES[rule] and "run:" not in RULES[rule] for rule in RULES.keys() - set(MAKING))
+
+
+def test_training_is_benchmarked() -> None:
+    assert "    benchmark:" in RULES["train"]
+
+
+@pytest.mark.parametrize("rule", MAKING)
+def test_a_rule_lists_as_input_exactly_the_modules_that_it_imports(smoke: Smoke, jobs: list[Job], rule: str) -> None:
+    made = [job for job in jobs if job.rule == rule]
+    assert made, f"the toy size leaves out the rule {rule}"
+    for job in made:
+        listed = {Path(name).stem for name in job.inputs if name.startswith("src/")}
+        log = (smoke.second / job.log).read_text("utf-8")
+        # The package is a docstring and the command line only hands on to the modules: neither is listed.
+        imported = set(re.findall(r"^import time:.*\| +feature_collapse\.(\w+)$", log, re.MULTILINE))
+        assert listed == imported, job.verb
+
+
+# Bad input
+
+REFUSED = {
+    "unknown key": (lambda file: file["defaults"].update(depth=3), "smoke", ["depth"]),
+    "n_w not divisible": (lambda file: file["defaults"].update(n_w=1201), "smoke", ["n_w", "1201"]),
+    "unknown experiment": (None, "results/nope/seed0/weights.safetensors", ["experiments", "'nope'"]),
+    "unknown experiment, features": (None, "results/fig9/seed0/metrics.json", ["experiments", "'fig9'"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_snakemake_refuses_bad_input_in_one_line(tmp_path: Path, case: str) -> None:
+    change, target, named = REFUSED[case]
+    project = workflow.copy_project(tmp_path / "project")
+    if change:
+        workflow.edit_settings(project, change)
+    before = workflow.contents(project)
+    done = workflow.snakemake(project, "--cores", "1", target)
+    *rest, last = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert last.startswith(f"error: {SETTINGS}: ")
+    assert all(name in last for name in named)
+    assert not any(re.search("error|exception|traceback", line, re.IGNORECASE) for line in rest)
+    assert workflow.contents(project) == before
