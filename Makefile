@@ -21,6 +21,9 @@ test: .venv/ready ## the tests
 lint: .venv/ready ## format and lint, as CI does
 	. .venv/bin/activate && ruff check . && ruff format --check . && snakefmt --check Snakefile && snakemake --lint
 
+bench: .venv/ready ## the cost of a training step, on an idle machine
+	@. .venv/bin/activate && python -m feature_collapse bench
+
 docs: .venv/ready ## refresh the pictures and tables that the README shows, from a full run
 	@. .venv/bin/activate && snakemake --cores $(CORES) && python -m feature_collapse docs
 
@@ -38,4 +41,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint docs lock help
+.PHONY: all quick smoke test lint bench docs lock help

@@ -20,7 +20,7 @@ def main() -> None:
     fig4b+n_spl=10/seed3. Its settings are in config/experiments.yaml, its files in results/RUN. Snakemake calls these
     verbs in the right order; typed by hand they do the same.
 
-    Exit status: 0 done; 1 training failed; 2 bad input, with one line on standard error and nothing written.
+    Exit status: 0 done; 1 training or writing failed; 2 bad input, with one line on standard error and nothing written.
     """
 
 
@@ -34,6 +34,9 @@ def _verb(function: Callable) -> Callable:
         except (ConfigError, ArtifactError) as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
+        except OSError as error:  # a full disk, a folder that cannot be written
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
 
     return main.command()(call)
 
@@ -137,6 +140,35 @@ def study(name: str, scale: str) -> None:
     from feature_collapse.studies import make
 
     make(name, scale.rstrip("/"), Config())
+
+
+@_verb
+@scale_option
+@click.option("--starts", default=50, show_default=True, type=click.IntRange(1), help="Random starts of each problem.")
+def enumeration(scale: str, starts: int) -> None:
+    """Check the theorems on problems small enough to list every sentence: results/[SCALE/]enumeration.csv and .md.
+
+    A start that ends below what a theorem states would be a counterexample; its weights are saved beside the table.
+    """
+    from feature_collapse.enumeration import make
+
+    make(scale.rstrip("/"), starts)
+
+
+@_verb
+def bench() -> None:
+    """Measure the cost of a training step: results/benchmark.csv and .md, figures/benchmark.pdf and .png."""
+    from feature_collapse.benchmark import make
+
+    make(Config())
+
+
+@_verb
+def docs() -> None:
+    """Copy the figures and tables of a full run to docs/ and fill README's tables from them."""
+    from feature_collapse.docs import make
+
+    make(Config())
 
 
 if __name__ == "__main__":
