@@ -1,6 +1,7 @@
 """What the tests share: hypothesis made repeatable, the configuration, tiny experiments."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,12 @@ def run(tiny: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.Mon
     """A tiny run whose files go below a temporary folder, the working directory of the test."""
     monkeypatch.chdir(tmp_path)
     return Run("tiny/seed0", "", tiny(), 0)
+
+
+@pytest.fixture
+def process() -> Iterator[None]:
+    """Give back the process as it was: `training.make` sets threads and a handler of SIGTERM."""
+    handler, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    torch.set_num_threads(threads)

@@ -154,6 +154,10 @@ NO_SUCH_THING = {
     ("figure", "huge/figure3"): ["huge/figure3"],
     ("figure", "/figure1"): ["/figure1"],
     ("reproduction", "--scale", "huge"): ["huge"],
+    ("theory", "--scale", "huge"): ["huge"],
+    ("claims", "--scale", "huge"): ["huge"],
+    ("study", "lambda", "--scale", "huge"): ["huge"],
+    ("study", "nope"): [SETTINGS, "nope"],
     ("plan", "--scale", "huge"): ["huge"],
 }
 
@@ -258,7 +262,11 @@ READING = [
     ("figure", "smoke/word_frequencies", "data.safetensors"),
     ("figure", "smoke/learning_curves", "history.csv"),
     ("figure", "smoke/learning_curves", "run.json"),
-    ("reproduction", "smoke", "metrics.json"),
+    ("figure", "smoke/theory_norms", "features.safetensors"),
+    ("figure", "smoke/theory_risk", "metrics.json"),
+    ("reproduction", "--scale=smoke", "metrics.json"),
+    ("theory", "--scale=smoke", "metrics.json"),
+    ("claims", "--scale=smoke", "metrics.json"),
 ]
 
 
@@ -290,8 +298,22 @@ def test_a_file_that_is_missing_damaged_or_foreign_is_refused(
 ) -> None:
     damage(Path(FOLDER, file))
     before = workflow.contents(finished)
-    result = call(verb, "--scale", target) if verb == "reproduction" else call(verb, target)
-    assert_refused(result, f"{FOLDER}/{file}: ")
+    assert_refused(call(verb, target), f"{FOLDER}/{file}: ")
+    assert workflow.contents(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (("study", "lambda", "--scale", "smoke"), "metrics.json"),
+        (("figure", "smoke/lambda_transition"), "results/smoke/studies/lambda.csv"),
+        (("docs",), "results/fig3/seed0/run.json"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_has_not_been_made_yet_is_refused(finished: Path, arguments: tuple[str, ...], missing: str) -> None:
+    before = workflow.contents(finished)
+    assert_refused(call(*arguments), missing)
     assert workflow.contents(finished) == before
 
 

@@ -356,8 +356,8 @@ def test_any_content_is_valid_or_refused_in_one_line(pristine: dict, write: Call
     read_or_refused(path)
 
 
-SNIPPETS = ["!!bool x", "!!int ''", "!!float .", "!!python/name:os.system", "!x y", "&a ", "*a", "<<: {}", "? [1]", "0x_"]
-SNIPPETS += ["- ", ": ", "{", "}", "[", "]", "|", ">", "'", '"', "%", "...", "\n---\n", "#", "\t", "\0", "\ud7ff", "\u2028"]
+TAGS = ["!!bool x", "!!int ''", "!!float .", "!!python/name:os.system", "!x y", "&a ", "*a", "<<: {}", "? [1]", "0x_"]
+SIGNS = [*"{}[]|>'\"%#,\t\0\ud7ff\u2028", "- ", ": ", "...", "\n---\n"]
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -366,7 +366,7 @@ def test_any_text_is_valid_or_refused_in_one_line(text: str, write: Callable, da
     for _ in range(data.draw(st.integers(1, 3), "changes")):
         begin = data.draw(st.integers(0, len(text)), "begin")
         end = begin + data.draw(st.integers(0, 8), "removed")
-        text = text[:begin] + data.draw(st.sampled_from(SNIPPETS) | st.text(max_size=4), "inserted") + text[end:]
+        text = text[:begin] + data.draw(st.sampled_from(TAGS + SIGNS) | st.text(max_size=4), "inserted") + text[end:]
     read_or_refused(write(text.encode("utf-8", "surrogatepass")))
 
 

@@ -31,7 +31,7 @@ RUN_FILES = [
 ]
 FIGURES = [
     *("figure1", "figure2", "figure3", "figure4a", "figure4b", "figure4c"),
-    *("word_frequencies", "learning_curves"),
+    *("word_frequencies", "learning_curves", "theory_norms", "theory_risk"),
 ]
 # A folder name as users have them.
 AWKWARD_NAME = "Feature Collapse, é"
@@ -47,8 +47,9 @@ def copy_project(folder: Path) -> Path:
     """What a fresh clone has of the workflow, in a new folder."""
     folder.mkdir(parents=True)
     shutil.copy2(PROJECT / "Snakefile", folder)
-    for name in ("config", "src"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("config", "profiles", "src"):
+        if (PROJECT / name).exists():
+            shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     return folder
 
 
@@ -116,6 +117,11 @@ class Job:
     log: str
     inputs: frozenset[str]
     outputs: frozenset[str]
+
+    @property
+    def modules(self) -> set[str]:
+        """The modules of ours among its inputs."""
+        return {Path(name).stem for name in self.inputs if name.startswith("src/feature_collapse/")}
 
 
 def jobs_of(folder: Path, *targets: str) -> list[Job]:

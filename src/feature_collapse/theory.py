@@ -195,7 +195,8 @@ def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
         unit = (x if t else mu) / np.linalg.norm(x if t else mu)
         return (_expected_risk(x, n_c, L, K, mu)[1] + kappa * unit) @ (unit / (1 + x))
 
-    if lam >= type_iii_threshold(n_c, L, K, mu) or slope_along_curve(0.0) >= 0:
+    # Within rounding of the threshold it counts as reached.
+    if lam >= (1 - 1e-14) * type_iii_threshold(n_c, L, K, mu):
         value = float(_cross_entropy(0.0, n_c, L, K))
         return TypeIII(np.zeros(len(mu)), 0.0, value, value, False)
     end = 1.0

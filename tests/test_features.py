@@ -1,0 +1,244 @@
+"""Features: spectra against numpy, the same picture however the axes fell, and what is written of a tiny run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from configurations import type_one
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from feature_collapse import artifacts, collapse, data, features, training
+from feature_collapse.artifacts import ArtifactError
+from feature_collapse.config import Experiment, Run
+
+seeds = st.integers(0, 10**6)
+
+
+def cloud(seed: int, n: int = 30, d: int = 6) -> tuple[Tensor, Tensor]:
+    """Vectors that vary most in two directions, in float32, with groups of different means."""
+    stream = torch.Generator().manual_seed(seed)
+    groups = torch.arange(n) % 3
+    widths = torch.tensor([9.0, 8.0, *[1.0] * (d - 2)])
+    return torch.randn(n, d, generator=stream) * widths + 10 * torch.randn(3, d, generator=stream)[groups], groups
+
+
+def rotation(d: int, seed: int) -> Tensor:
+    return torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))).Q
+
+
+@given(seed=seeds, n=st.integers(2, 40), d=st.integers(1, 8))
+def test_singular_values_are_those_of_the_centred_rows(seed: int, n: int, d: int) -> None:
+    x = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+    sigma, axes = features.principal_components(x)
+    expected = np.linalg.svd(x.double().numpy() - x.double().numpy().mean(0), compute_uv=False)
+    assert sigma.dtype == torch.float64
+    assert np.allclose(sigma, expected, rtol=1e-10, atol=1e-12)
+    assert torch.allclose(axes.T @ axes, torch.eye(min(n, d), dtype=torch.float64), atol=1e-12)
+    along = ((x.double() - x.double().mean(0)) @ axes).norm(dim=0)
+    assert torch.allclose(along, sigma, rtol=1e-9, atol=1e-9)
+
+
+@given(seed=seeds)
+def test_first_concept_points_up_and_the_second_to_the_left(seed: int) -> None:
+    x, groups = cloud(seed)
+    plane, _, _ = features.project(x, groups)
+    up, left = plane[groups == 0, :2].mean(0), plane[groups == 1, :2].mean(0)
+    assert abs(up[0]) < 1e-9 * up.norm()
+    assert up[1] > 0
+    assert left[0] <= 0
+
+
+@given(seed=seeds)
+def test_picture_is_a_turned_or_mirrored_picture_of_the_principal_plane(seed: int) -> None:
+    x, groups = cloud(seed)
+    plane, axes, sigma = features.project(x, groups)
+    expected_sigma, raw = features.principal_components(x)
+    centred = x.double() - x.double().mean(0)
+    assert torch.equal(sigma, expected_sigma)
+    assert axes.shape == (6, 3) and plane.shape == (30, 3)
+    assert torch.allclose(axes.T @ axes, torch.eye(3, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(plane, centred @ axes, atol=1e-9)
+    first_two, principal = plane[:, :2], centred @ raw[:, :2]
+    assert torch.allclose(first_two @ first_two.T, principal @ principal.T, atol=1e-9)
+    assert torch.allclose(plane[:, 2].abs(), (centred @ raw[:, 2]).abs(), atol=1e-9)
+
+
+@given(seed=seeds)
+def test_same_vectors_turned_in_space_give_the_same_picture(seed: int) -> None:
+    x, groups = cloud(seed)
+    plane, _, sigma = features.project(x, groups)
+    turned, _, turned_sigma = features.project(x.double() @ rotation(6, seed) + 3, groups)
+    assert torch.allclose(turned_sigma, sigma, rtol=1e-9)
+    assert torch.allclose(turned[:, :2], plane[:, :2], atol=1e-6 * sigma[0].item())
+
+
+@given(seed=seeds, noise=st.sampled_from([0, 1e-6]))
+def test_tied_singular_values_do_not_turn_the_picture(seed: int, noise: float) -> None:
+    words, concepts, *_ = type_one(3, 4, 6, 2.0, 1.0)
+    words = words + noise * torch.randn(words.shape, generator=torch.Generator().manual_seed(seed))
+    plane, _, sigma = features.project(words @ rotation(6, seed), concepts)
+    assert sigma[0] / sigma[1] == pytest.approx(1, abs=1e-5)
+    triangle = 2 * torch.tensor([[0, 1], [-(3**0.5) / 2, -0.5], [3**0.5 / 2, -0.5]], dtype=torch.float64)
+    assert torch.allclose(plane[:, :2], triangle[concepts], atol=1e-4)
+
+
+@pytest.mark.parametrize(("d", "coordinates"), [(1, 1), (2, 2), (3, 3), (9, 3)])
+def test_three_coordinates_are_kept_where_there_are_as_many(d: int, coordinates: int) -> None:
+    x = torch.randn(20, d, generator=torch.Generator().manual_seed(0))
+    plane, axes, sigma = features.project(x, torch.arange(20) % 3)
+    assert (plane.shape, axes.shape, sigma.shape) == ((20, coordinates), (d, coordinates), (d,))
+
+
+def test_picture_without_a_member_of_the_first_concepts_is_finite() -> None:
+    x, groups = cloud(0)
+    for absent in (0, 1):
+        plane, _, _ = features.project(x[groups != absent], groups[groups != absent])
+        assert plane.isfinite().all()
+
+
+def test_description_holds_spectrum_norms_and_measures() -> None:
+    x, groups = cloud(1)
+    sigma, _ = features.principal_components(x)
+    weight = torch.rand(30, generator=torch.Generator().manual_seed(0))
+    described = features.describe(x, groups, sigma, weight)
+    norms = np.linalg.norm(x.double().numpy(), axis=1)
+    assert described["sigma"] == sigma.tolist()
+    assert described["norm_mean"] == pytest.approx(norms.mean(), rel=1e-12)
+    assert described["norm_std"] == pytest.approx(norms.std(), rel=1e-12)
+    for name, measure in collapse.MEASURES.items():
+        assert described[name] == measure(x, groups, weight)
+
+
+def test_rank_correlation_sees_order_alone() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert features.rank_correlation(x, x.exp()) == pytest.approx(1)
+    assert features.rank_correlation(x, -(x**3)) == pytest.approx(-1)
+    assert features.rank_correlation(x, torch.tensor([1.0, 2.0, 4.0, 3.0])) == pytest.approx(0.8)
+    assert np.isnan(features.rank_correlation(x, torch.ones(4)))
+
+
+def test_objective_is_the_cross_entropy_of_the_law_plus_the_penalty(tiny: Callable[..., Experiment]) -> None:
+    e = tiny(mu="zipf", normalisation="layernorm", K=30, lambda_W=0.01, lambda_U=0.02, epochs=3)
+    tensors = data.generate(e, 0)
+    trained = training.train(e, 0, tensors)
+    W, U = trained.weights()["W"], trained.weights()["U"]
+    found = features.objective(e, trained.network.words().detach(), W, U, tensors, seed=0)
+
+    sentences = data.draw_sentences(tensors["Z"], tensors["mu"], 200, e.n_w, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        losses = F.cross_entropy(
+            trained.network(sentences.long()), torch.arange(30).repeat_interleave(200), reduction="none"
+        )
+    standard_error = (losses.var() / len(losses)).sqrt().item()
+    assert found["cross_entropy"] == pytest.approx(losses.mean().item(), abs=5 * found["standard_error"])
+    assert found["standard_error"] == pytest.approx(10**0.5 * standard_error, rel=0.2)  # 20 sentences a class, not 200
+    norm_W, norm_U = np.linalg.norm(W.double().numpy()), np.linalg.norm(U.double().numpy())
+    assert (found["norm_W"], found["norm_U"]) == pytest.approx((norm_W, norm_U), rel=1e-12)
+    assert found["penalty"] == pytest.approx(0.005 * norm_W**2 + 0.01 * norm_U**2, rel=1e-12)
+    assert found["value"] == pytest.approx(found["cross_entropy"] + found["penalty"], rel=1e-12)
+
+
+@pytest.fixture(params=["none", "layernorm"])
+def trained(
+    request: pytest.FixtureRequest, tiny: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None
+) -> Run:
+    """A tiny run with its data and weights on disk, below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    run = Run("tiny/seed0", "", tiny(normalisation=request.param, mu="zipf", d=12), 0)
+    data.make(run)
+    training.make(run, quiet=True)
+    return run
+
+
+def test_arrays_are_those_of_the_trained_network(trained: Run) -> None:
+    e = trained.experiment
+    features.make(trained)
+    arrays, _ = artifacts.read_arrays(trained.folder / "features.safetensors", trained)
+    weights, _ = artifacts.read_arrays(trained.folder / "weights.safetensors", trained)
+    tensors = data.generate(e, 0)
+    words = torch.from_numpy(weights["W"])
+    words = F.layer_norm(words, (e.d,)) if e.normalisation == "layernorm" else words
+    u = torch.from_numpy(weights["U"]).reshape(e.K * e.L, e.d)
+
+    assert np.array_equal(arrays["words"], words)
+    assert np.array_equal(arrays["z"], tensors["Z"].flatten()) and np.array_equal(arrays["mu"], tensors["mu"])
+    for name, x in (("words", words), ("u", u)):
+        plane, axes = arrays[f"{name}_plane"], arrays[f"{name}_axes"]
+        centred = x.double().numpy() - x.double().numpy().mean(0)
+        sigma = np.linalg.svd(centred, compute_uv=False)
+        assert plane.shape == (len(x), 3) and axes.shape == (e.d, 3)
+        assert np.allclose(np.linalg.svd(plane, compute_uv=False), sigma[:3])
+        assert np.allclose(plane, centred @ axes)
+        assert np.allclose(arrays[f"{name}_norm"], np.linalg.norm(x.numpy(), axis=1))
+
+
+def test_metrics_are_those_of_the_trained_network(trained: Run) -> None:
+    e = trained.experiment
+    features.make(trained)
+    metrics = artifacts.read_json(trained.folder / "metrics.json", trained)
+    arrays, _ = artifacts.read_arrays(trained.folder / "features.safetensors", trained)
+    weights, _ = artifacts.read_arrays(trained.folder / "weights.safetensors", trained)
+    history = pd.read_csv(trained.folder / "history.csv")
+    words, concepts = torch.from_numpy(arrays["words"]), torch.arange(e.n_w) // e.s_c
+    u, z = torch.from_numpy(weights["U"]).reshape(-1, e.d), torch.from_numpy(arrays["z"])
+    mu = torch.from_numpy(np.tile(arrays["mu"], e.n_c))
+
+    assert metrics["training"]["epoch"] == 4
+    for name in ("train_loss", "train_accuracy", "test_accuracy"):
+        assert metrics["training"][name] == history[name].iloc[-1]
+    assert metrics["training"]["peak_test_accuracy"] == history["test_accuracy"].max()
+    assert metrics["training"]["peak_epoch"] == history["epoch"][history["test_accuracy"].idxmax()]
+    described = {"words": (words, concepts), "words_weighted_by_mu": (words, concepts, mu), "u": (u, z)}
+    for name, vectors in described.items():
+        for measure, f in collapse.MEASURES.items():
+            assert metrics[name][measure] == pytest.approx(f(*vectors), rel=1e-12)
+        sigma = np.linalg.svd(vectors[0].double() - vectors[0].double().mean(0), compute_uv=False)
+        assert metrics[name]["sigma"] == pytest.approx(sigma[:10], rel=1e-9, abs=1e-12)
+    assert metrics["alignment"] == collapse.alignment(words, concepts, u, z)
+    assert metrics["alignment_weighted_by_mu"] == collapse.alignment(words, concepts, u, z, mu)
+    for measure in collapse.MEASURES:
+        assert history[f"words_{measure}"].iloc[-1] == pytest.approx(metrics["words"][measure], rel=1e-9)
+        assert history[f"u_{measure}"].iloc[-1] == pytest.approx(metrics["u"][measure], rel=1e-9)
+
+
+def test_make_twice_gives_the_same_bytes(trained: Run) -> None:
+    files = [trained.folder / "features.safetensors", trained.folder / "metrics.json"]
+    features.make(trained)
+    first = [file.read_bytes() for file in files]
+    features.make(trained)
+    assert [file.read_bytes() for file in files] == first
+
+
+@pytest.mark.parametrize("name", ["data.safetensors", "weights.safetensors", "history.csv", "run.json"])
+def test_missing_or_damaged_input_is_refused_and_nothing_written(trained: Run, name: str) -> None:
+    path = trained.folder / name
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], None):
+        path.write_bytes(damaged) if damaged is not None else path.unlink()
+        with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
+            features.make(trained)
+        assert not (trained.folder / "features.safetensors").exists()
+        assert not (trained.folder / "metrics.json").exists()
+
+
+def test_weights_of_another_configuration_are_refused(trained: Run, tiny: Callable[..., Experiment]) -> None:
+    changed = trained.experiment.model_copy(update={"lr": 0.5})
+    with pytest.raises(ArtifactError, match="as it is configured now"):
+        features.make(Run(trained.name, "", changed, 0))
+
+
+def test_vectors_on_a_line_can_be_described(
+    tiny: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run("tiny/seed0", "", tiny(n_c=2, n_w=4, d=2, K=2, L=1), 0)
+    data.make(run)
+    training.make(run, quiet=True)
+    features.make(run)
+    assert artifacts.read_arrays(run.folder / "features.safetensors", run)[0]["u_plane"].shape == (2, 2)
