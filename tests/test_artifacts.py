@@ -75,7 +75,8 @@ def refused(path: Path, run: Run, wrong: str = "") -> None:
         max_size=4,
     ),
     notes=st.dictionaries(
-        st.sampled_from(["steps", "losses", "b"]), st.integers() | st.lists(st.floats(allow_nan=False, allow_infinity=False))
+        st.sampled_from(["steps", "losses", "b"]),
+        st.integers() | st.lists(st.floats(allow_nan=False, allow_infinity=False)),
     ),
 )
 def test_arrays_and_notes_are_read_as_they_were_written(run: Run, arrays: dict, notes: dict) -> None:

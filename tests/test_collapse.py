@@ -191,7 +191,9 @@ def test_measures_equal_their_sums_written_out(seed: int, weighted: bool) -> Non
     lengths = norm(centred, axis=1)
     assert collapse.equinorm(x, groups, weight) == pytest.approx(lengths.std() / lengths.mean(), rel=1e-9)
 
-    deviations = [np.outer(rows[i] - means[g], rows[i] - means[g]) * w[i] / total[g] for g in range(G) for i in members[g]]
+    deviations = [
+        np.outer(rows[i] - means[g], rows[i] - means[g]) * w[i] / total[g] for g in range(G) for i in members[g]
+    ]
     within, between = sum(deviations) / G, centred.T @ centred / G
     rank = G - 1
     values, axes = np.linalg.eigh(between)

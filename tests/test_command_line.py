@@ -174,7 +174,9 @@ def test_what_is_not_there_is_refused(finished: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "arguments", [("train", RUN, "--threads", "0"), ("train", RUN, "--threads", "two"), ("plan", "--cores", "0")]
+    "arguments",
+    [("train", RUN, "--threads", "0"), ("train", RUN, "--threads", "two"), ("plan", "--cores", "0")],
+    ids=" ".join,
 )
 def test_a_number_of_processors_that_is_none_is_refused(finished: Path, arguments: tuple[str, ...]) -> None:
     before = workflow.contents(finished)
@@ -309,7 +311,7 @@ def test_a_file_that_is_missing_damaged_or_foreign_is_refused(
         (("figure", "smoke/lambda_transition"), "results/smoke/studies/lambda.csv"),
         (("docs",), "results/fig3/seed0/run.json"),
     ],
-    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    ids=["study", "figure", "docs"],
 )
 def test_what_has_not_been_made_yet_is_refused(finished: Path, arguments: tuple[str, ...], missing: str) -> None:
     before = workflow.contents(finished)

@@ -390,7 +390,7 @@ def test_several_overrides_of_every_type(config: Config) -> None:
     name = "smoke/fig3+mu=zipf+lr=1e-2+lambda_W=0+distinct_latents=false+K=30/seed12"
     e = config.run(name).experiment
     assert (e.mu, e.lr, e.lambda_W, e.distinct_latents, e.K) == ("zipf", 0.01, 0, False, 30)
-    assert config.run(name).scale == "smoke"
+    assert (config.run(name).scale, config.run(name).seed) == ("smoke", 12)
 
 
 def test_scale_leaves_out_what_it_says(content: dict, write: Callable) -> None:

@@ -94,7 +94,9 @@ def test_absolute_tolerance_is_a_distance(absolute: float, number: float, ours: 
 @given(relative=st.floats(1e-3, 0.9), number=positive, ratio=st.floats(0, 3))
 def test_relative_tolerance_is_a_share_of_the_paper_s_number(relative: float, number: float, ratio: float) -> None:
     assume(not math.isclose(abs(ratio - 1), relative))
-    assert Tolerance(relative=relative, reason="").holds(number, ratio * number) == (1 - relative < ratio < 1 + relative)
+    assert Tolerance(relative=relative, reason="").holds(number, ratio * number) == (
+        1 - relative < ratio < 1 + relative
+    )
 
 
 @given(factor=st.floats(1.01, 100), number=positive, ratio=st.floats(1e-3, 1e3))
@@ -209,8 +211,12 @@ def write_metrics(config: Config, scale: str) -> None:
         artifacts.write_json(run.folder / "metrics.json", run, printed()[name])
 
 
-@pytest.mark.parametrize(("scale", "verdict"), [("", "within"), ("quick", "not comparable"), ("smoke", "not comparable")])
-def test_make_writes_the_table_of_a_scale_twice_alike(workspace: Path, config: Config, scale: str, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("scale", "verdict"), [("", "within"), ("quick", "not comparable"), ("smoke", "not comparable")]
+)
+def test_make_writes_the_table_of_a_scale_twice_alike(
+    workspace: Path, config: Config, scale: str, verdict: str
+) -> None:
     write_metrics(config, scale)
     reproduction.make(scale, config)
     csv, markdown = (workspace / "results" / scale / f"reproduction.{suffix}" for suffix in ("csv", "md"))

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from textbook import TextbookNetwork, textbook_optimiser, textbook_step
 from torch import Tensor, nn
 
 from feature_collapse import artifacts, data, training
 from feature_collapse.config import Config, Experiment, Run
 from feature_collapse.networks import NORMALISATIONS, Network
+from feature_collapse.textbook import TextbookNetwork, textbook_optimiser, textbook_step
 from feature_collapse.training import AutogradStep, FusedStep, Training, TrainingError, record_steps
 
 
@@ -341,6 +341,22 @@ def test_resumed_training_ends_where_an_uninterrupted_one_does(
     for name, snapshots in whole.snapshots.items():
         assert len(part.snapshots[name]) == len(snapshots)
         assert all(torch.equal(x, y) for x, y in zip(part.snapshots[name], snapshots, strict=True))
+
+
+def test_training_can_go_back_to_an_earlier_state(tiny: Callable[..., Experiment]) -> None:
+    e = tiny()
+    tensors = data.generate(e, 0)
+    part = Training(e, 0, tensors)
+    for _ in range(2):
+        part.step()
+    state, notes = copy.deepcopy(part.state())
+    for _ in range(5):  # into the next epoch, which has another order
+        part.step()
+    part.resume(state, notes)
+    while not part.done:
+        part.step()
+    whole = training.train(e, 0, tensors)
+    assert same(part.weights(), whole.weights()) and part.history == whole.history
 
 
 def test_state_does_not_change_when_training_goes_on(tiny: Callable[..., Experiment]) -> None:

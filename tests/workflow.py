@@ -118,11 +118,6 @@ class Job:
     inputs: frozenset[str]
     outputs: frozenset[str]
 
-    @property
-    def modules(self) -> set[str]:
-        """The modules of ours among its inputs."""
-        return {Path(name).stem for name in self.inputs if name.startswith("src/feature_collapse/")}
-
 
 def jobs_of(folder: Path, *targets: str) -> list[Job]:
     """The jobs that made the targets, as Snakemake accounts for them."""

@@ -4,6 +4,7 @@ All contenders are timed in turn, block by block, within one process, so that a 
 them alike; a ratio is taken within a turn and its median over the turns is reported.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from feature_collapse import artifacts
 from feature_collapse.config import Config, Experiment
@@ -19,51 +20,12 @@ from feature_collapse.data import generate
 from feature_collapse.diagrams import COLOURS, WIDTH
 from feature_collapse.figures import save
 from feature_collapse.networks import Network
+from feature_collapse.textbook import TextbookNetwork, textbook_optimiser, textbook_step
 from feature_collapse.training import make_step
 
 CLASSES = (250, 500, 1000, 2000)
 TURNS = 9
 CONTENDERS = ("ours", "textbook", "products")
-
-
-class TextbookNetwork(nn.Module):
-    """h or h* as one would write it first: `nn.Embedding`, optionally `nn.LayerNorm`, `nn.Linear`."""
-
-    def __init__(self, network: Network, normalisation: str):
-        """The same initial weights as `network`, in float32 or float64 as there."""
-        super().__init__()
-        n_w, d = network.W.shape
-        dtype = network.W.dtype
-        self.embedding = nn.Embedding(n_w, d, dtype=dtype)
-        self.phi = nn.LayerNorm(d, elementwise_affine=False) if normalisation == "layernorm" else nn.Identity()
-        self.classifier = nn.Linear(network.L * d, network.K, bias=False, dtype=dtype)
-        with torch.no_grad():
-            self.embedding.weight.copy_(network.W)
-            self.classifier.weight.copy_(network.U_T.T)
-
-    def forward(self, sentences: Tensor) -> Tensor:
-        return self.classifier(self.phi(self.embedding(sentences)).flatten(1))
-
-
-def textbook_step(network: TextbookNetwork, e: Experiment) -> Callable[[Tensor, Tensor], float]:
-    """One step of SGD with `nn.CrossEntropyLoss` and `torch.optim.SGD`; returns the loss before it."""
-    criterion = nn.CrossEntropyLoss()
-    optimiser = torch.optim.SGD(
-        [
-            {"params": network.embedding.parameters(), "weight_decay": e.lambda_W},
-            {"params": network.classifier.parameters(), "weight_decay": e.lambda_U},
-        ],
-        lr=e.lr,
-    )
-
-    def step(sentences: Tensor, labels: Tensor) -> float:
-        optimiser.zero_grad()
-        loss = criterion(network(sentences), labels)
-        loss.backward()
-        optimiser.step()
-        return loss.item()
-
-    return step
 
 
 def products(e: Experiment) -> Callable[[Tensor, Tensor], None]:
@@ -101,9 +63,10 @@ def measure(e: Experiment, threads: int, turns: int = TURNS) -> pd.DataFrame:
     """Milliseconds a step of each contender, one row a turn."""
     torch.set_num_threads(threads)
     network = Network(e, seed=0)
+    textbook = TextbookNetwork(network, e.normalisation)
     steps = {
         "ours": make_step(network, e),
-        "textbook": textbook_step(TextbookNetwork(network, e.normalisation), e),
+        "textbook": functools.partial(textbook_step, textbook, textbook_optimiser(textbook, e)),
         "products": products(e),
     }
     stream = batches(e)

@@ -53,13 +53,14 @@ class Measure(BaseModel):
 
 class Claim(BaseModel):
     """A sentence of the paper, where it stands, and the measures that decide it. `target` makes evidence that is not
-    part of the default target."""
+    part of the default target; `remark` is what is to be said of the outcome."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     claim: str
     source: str
     target: str | None = None
+    remark: str = ""
     measures: list[Measure] = Field(min_length=1)
 
 
@@ -86,6 +87,7 @@ def evaluate(claims: list[Claim], runs: dict[str, dict[str, Any]], tables: dict[
                 "decided by": "; ".join(map(str, claim.measures)),
                 "measured": "; ".join("" if value is None else f"{value:.4g}" for value in values),
                 "verdict": verdict,
+                "remark": claim.remark,
             }
         )
     return pd.DataFrame(rows)
@@ -109,7 +111,8 @@ def markdown(rows: pd.DataFrame) -> str:
         table = pd.DataFrame(
             {"decided by": row["decided by"].split("; "), "measured": row["measured"].split("; ")}
         ).to_markdown(index=False, disable_numparse=True)
-        parts.append(f"**{row['claim']}** ({row['source']}) — {row['verdict']}\n\n{table}")
+        parts.append(f"**{row['claim']}** ({row['source']}) — {row['verdict']}")
+        parts += [table, row["remark"]] if row["remark"] else [table]
     return "\n\n".join(parts) + "\n"
 
 

@@ -335,8 +335,8 @@ def markdown(rows: pd.DataFrame, slopes: pd.DataFrame) -> str:
     parts = [
         "# The theorems checked by enumeration",
         "True risk plus penalty of problems small enough to list every sentence, all latent sequences being classes, "
-        "minimised from random starts. The gap is the least value found less the theorem's; the deviation is how far its "
-        "minimiser is from the configuration stated, in relative units. `type III` is the conjecture after Theorem 2.",
+        "minimised from random starts. The gap is the least value found less the theorem's; the deviation is how far "
+        "its minimiser is from the configuration stated, in relative units. `type III` is Theorem 2's conjecture.",
         summary.reset_index().to_markdown(index=False, floatfmt=".1e"),
         f"Under a law that is not uniform no configuration of type I is critical: over {len(slopes)} such problems the "
         f"gradient of the best is at least {slopes['type_i_gradient'].min():.2g} of the penalty's, and at most "

@@ -167,9 +167,11 @@ def theory_norms(words: dict[str, tuple[Experiment, np.ndarray]]) -> Figure:
             np.tile(mu, e.n_c), norms, s=8, alpha=0.5, color=COLOURS[i], marker=MARKERS[i], linewidths=0, label=title
         )
         # A law that is the same for every word is one point of the axis: draw its prediction a little to both sides.
-        x, y = (mu, prediction.norm_words) if np.ptp(mu) else (mu[0] * np.array([1.7, 0.6]), prediction.norm_words[:2])
+        flat = np.ptp(mu) == 0
+        x, y = (mu[0] * np.array([0.6, 1.7]), prediction.norm_words[:2]) if flat else (mu, prediction.norm_words)
         axes.plot(x, y, color="black", lw=1, label="predicted" if i == len(words) - 1 else None)
-        axes.annotate(prediction.theorem, (x[0], y[0]), (4, 0), textcoords="offset points", fontsize=7.5, va="center")
+        beside = {"xytext": (-4, 0), "ha": "right"} if flat else {"xytext": (4, 0), "ha": "left"}
+        axes.annotate(prediction.theorem, (x[0], y[0]), textcoords="offset points", fontsize=7.5, va="center", **beside)
     axes.set(xscale="log", yscale="log", xlabel=r"frequency $\mu_\beta$ of the word in its concept")
     axes.set_ylabel("norm of the word embedding")
     axes.margins(x=0.09)

@@ -1,0 +1,41 @@
+"""The benchmark: what it measures and how it is shown. No test says how fast anything is."""
+
+import pandas as pd
+import pytest
+import torch
+
+from feature_collapse import benchmark
+from feature_collapse.benchmark import CONTENDERS
+
+
+@pytest.fixture(autouse=True)
+def threads_given_back():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def rows() -> pd.DataFrame:
+    times = {f"{name}_ms{end}": [1.0 + i] * 2 for i, name in enumerate(CONTENDERS) for end in ("", "_low", "_high")}
+    ratios = {"textbook_over_ours": 2.0, "ours_over_products": 1.1, "gflop_per_s": 60.0, "of_best_rate": 0.9}
+    return pd.DataFrame(
+        {"network": ["none", "layernorm"], "threads": 1, "K": 1000, **times, **ratios, "cost_per_class": 1}
+    )
+
+
+@pytest.mark.parametrize("normalisation", ["none", "layernorm"])
+def test_every_contender_is_timed_in_every_turn(tiny, normalisation: str) -> None:
+    times = benchmark.measure(tiny(normalisation=normalisation, epochs=1), threads=1, turns=2)
+    assert list(times.columns) == list(CONTENDERS)
+    assert len(times) == 2
+    assert (times > 0).all(axis=None)
+
+
+def test_the_table_and_the_figure_show_every_network() -> None:
+    page = benchmark.markdown(rows())
+    assert "| h " in page
+    assert "| h* " in page
+    figure = benchmark.figure(rows())
+    assert len(figure.axes) == 2
+    assert all(axes.get_xlabel() for axes in figure.axes)
+    assert figure.axes[0].get_ylabel()

@@ -1,0 +1,93 @@
+"""Predictions beside measurements: the right theorem for each experiment, and what is said of its assumptions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feature_collapse import data, predictions, theory
+from feature_collapse.config import Config
+from feature_collapse.predictions import assumptions, compare, law, markdown, predict
+
+
+@pytest.mark.parametrize(
+    ("name", "theorem"),
+    [
+        ("fig3", "Theorem 1"),
+        ("fig3_k50", "Theorem 1"),
+        ("fig4a", "type III"),
+        ("fig4b", "type III"),
+        ("fig4c", "Theorem 3"),
+    ],
+)
+def test_each_experiment_has_its_theorem(config: Config, name: str, theorem: str) -> None:
+    assert predict(config.run(f"{name}/seed0").experiment).theorem == theorem
+
+
+@pytest.mark.parametrize(("name", "printed"), [("fig3", 1.42214), ("fig3_k50", 0.61602)])
+def test_the_papers_printed_norms_come_out(config: Config, name: str, printed: float) -> None:
+    assert predict(config.run(f"{name}/seed0").experiment).mean_norm_words == pytest.approx(printed, abs=5e-6)
+
+
+@pytest.mark.parametrize("name", ["fig3", "fig4a+zipf_exponent=1.5"])
+def test_the_law_is_that_of_the_data(config: Config, name: str) -> None:
+    e = config.run(f"{name}/seed0").experiment
+    np.testing.assert_allclose(law(e), data.word_frequencies(e.mu, e.s_c, e.zipf_exponent).numpy(), rtol=1e-12)
+
+
+def test_a_penalty_the_theorems_do_not_have_is_refused(config: Config) -> None:
+    with pytest.raises(ValueError, match="lambda_W"):
+        predict(config.run("fig3+lambda_W=0.002/seed0").experiment)
+    with pytest.raises(ValueError, match="lambda_W"):
+        predict(config.run("fig4c+lambda_W=0.001/seed0").experiment)
+
+
+@pytest.mark.parametrize(("name", "hold"), [("fig3", True), ("fig4a", True), ("fig4b", False), ("fig4c", True)])
+def test_only_figure_4b_is_far_from_the_theorems_assumptions(config: Config, name: str, hold: bool) -> None:
+    e = config.run(f"{name}/seed0").experiment
+    assert assumptions(e, predict(e)).startswith("hold" if hold else "do not hold: with n_spl = 5")
+
+
+def test_a_network_as_predicted_has_no_error(config: Config) -> None:
+    e = config.run("fig3/seed0").experiment
+    p = predict(e)
+    part = {"sigma": [p.sigma_words[0], p.sigma_words[1], 0.0], "norm_std": 0.0}
+    metrics = {
+        "words": part | {"norm_mean": p.mean_norm_words},
+        "u": {"sigma": p.sigma_u.tolist(), "norm_mean": p.norm_u, "norm_std": 0.0},
+        "training": {"train_loss": p.cross_entropy},
+        "objective": {"cross_entropy": p.cross_entropy, "standard_error": 0.0, "value": p.value},
+    }
+    rows = pd.DataFrame(compare(e, metrics))
+    np.testing.assert_allclose(rows["relative_error"].astype(float), 0, atol=1e-12)
+    metrics["words"]["norm_mean"] *= 1.1
+    assert compare(e, metrics)[0]["relative_error"] == pytest.approx(0.1)
+
+
+def test_nothing_learned_is_predicted_as_zero_without_dividing_by_it(config: Config) -> None:
+    e = config.run("fig3+lambda_U=1+lambda_W=1/seed0").experiment
+    metrics = {
+        "words": {"sigma": [0.0] * 3, "norm_mean": 0.0, "norm_std": 0.0},
+        "u": {"sigma": [0.0] * 3, "norm_mean": 0.0, "norm_std": 0.0},
+        "training": {"train_loss": 6.9},
+        "objective": {"cross_entropy": 6.9, "standard_error": 0.0, "value": 6.9},
+    }
+    rows = compare(e, metrics)
+    assert rows[0]["predicted"] == 0
+    assert rows[0]["relative_error"] is None
+
+
+def test_the_page_has_a_part_for_each_run(config: Config) -> None:
+    row = {"quantity": "q", "predicted": 1.0, "measured": 1.1, "spread": None, "relative_error": 0.1}
+    rows = [{"experiment": x, "seed": 0, "theorem": "T", "assumptions": "hold", **row} for x in ("fig3", "fig4b")]
+    page = markdown(pd.DataFrame(rows))
+    assert "## fig3, seed 0: T" in page
+    assert "## fig4b, seed 0: T" in page
+    assert "+10.00%" in page
+
+
+def test_predictions_and_theory_speak_of_the_same_thresholds(config: Config) -> None:
+    e = config.run("fig3+K=50/seed0").experiment
+    threshold = theory.theorem1_threshold(e.n_c, e.n_w, e.L, e.K)
+    for factor, learned in ((0.99, True), (1.01, False)):
+        at = e.model_copy(update={"lambda_W": factor * threshold, "lambda_U": factor * threshold})
+        assert (predictions.predict(at).norm_u > 0) is learned

@@ -1,0 +1,113 @@
+"""Studies: the grid of runs, the runs that studies share, and the table."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from feature_collapse.config import Config, ConfigError, Run
+from feature_collapse.studies import row
+
+
+@pytest.fixture
+def with_studies(root: Path, tmp_path: Path) -> Callable[[dict], Config]:
+    """The delivered configuration with other studies."""
+
+    def build(studies: dict) -> Config:
+        yaml = YAML()
+        content = yaml.load(root / "config/experiments.yaml")
+        content["studies"] = studies
+        yaml.dump(content, tmp_path / "experiments.yaml")
+        return Config(tmp_path / "experiments.yaml")
+
+    return build
+
+
+def names(runs: list[Run]) -> list[str]:
+    return [run.name for run in runs]
+
+
+def test_a_grid_is_every_base_with_every_value_and_seed(with_studies: Callable) -> None:
+    config = with_studies({"s": {"base": ["fig3", "fig4c+K=200"], "vary": {"n_spl": [2, 3]}, "seeds": [0, 7]}})
+    assert names(config.study("s")) == [
+        "fig3+n_spl=2/seed0",
+        "fig3+n_spl=2/seed7",
+        "fig3+n_spl=3/seed0",
+        "fig3+n_spl=3/seed7",
+        "fig4c+K=200+n_spl=2/seed0",
+        "fig4c+K=200+n_spl=2/seed7",
+        "fig4c+K=200+n_spl=3/seed0",
+        "fig4c+K=200+n_spl=3/seed7",
+    ]
+
+
+def test_axes_are_combined_and_tied_keys_vary_together(with_studies: Callable) -> None:
+    vary = {"lambda_W=lambda_U": [0.01, 0.02], "d": [3, 10]}
+    runs = with_studies({"s": {"base": ["fig3"], "vary": vary, "seeds": [0]}}).study("s")
+    assert [(r.experiment.lambda_W, r.experiment.lambda_U, r.experiment.d) for r in runs] == [
+        (0.01, 0.01, 3),
+        (0.01, 0.01, 10),
+        (0.02, 0.02, 3),
+        (0.02, 0.02, 10),
+    ]
+
+
+def test_studies_share_the_runs_they_have_in_common(with_studies: Callable) -> None:
+    one = {"base": ["fig4b+K=200"], "vary": {"n_spl": [5, 10]}, "seeds": [0]}
+    other = {"base": ["fig4b+K=200"], "vary": {"zipf_exponent": [1, 2]}, "seeds": [0]}
+    config = with_studies({"one": one, "other": other})
+    shared = set(names(config.study("one"))) & set(names(config.study("other")))
+    assert shared == {"fig4b+K=200/seed0"}  # n_spl = 5 and exponent 1 are the experiment's own
+
+
+def test_a_study_at_a_scale_runs_at_that_scale(config: Config) -> None:
+    assert all(name.startswith("smoke/") for name in names(config.study("lambda", "smoke")))
+
+
+def test_the_transition_is_crossed_by_both_laws(config: Config) -> None:
+    from feature_collapse.predictions import predict
+
+    for law in ("uniform", "zipf"):
+        learned = {predict(r.experiment).norm_u > 0 for r in config.study("lambda") if r.experiment.mu == law}
+        assert learned == {True, False}
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        {"base": ["fig9"], "vary": {}, "seeds": [0]},
+        {"base": ["fig3"], "vary": {"colour": [1]}, "seeds": [0]},
+        {"base": ["fig3"], "vary": {"d": ["many"]}, "seeds": [0]},
+        {"base": [], "vary": {}, "seeds": [0]},
+        {"base": ["fig3"], "vary": {}, "seeds": []},
+        {"base": ["fig3"], "vary": {}},
+    ],
+)
+def test_a_bad_study_is_refused_when_the_configuration_is_read(with_studies: Callable, study: dict) -> None:
+    with pytest.raises(ConfigError, match=r"experiments\.yaml"):
+        with_studies({"s": study})
+
+
+def test_an_unknown_study_is_named(config: Config) -> None:
+    with pytest.raises(ConfigError, match="studies: no 'nope'; there are lambda"):
+        config.study("nope")
+
+
+def test_a_row_has_every_setting_every_measure_and_the_prediction(config: Config) -> None:
+    run = config.run("fig3+K=50/seed3")
+    part = {"sigma": [3.0, 2.0, 1.0, 0.5], "cdnv": 0.1}
+    metrics = {"training": {"test_accuracy": 1.0}, "words": part, "u": part, "objective": {"value": 2.0}}
+    found = row(run, metrics | {"alignment": 0.0, "norm_follows_mu": None})
+    assert found["run"] == "fig3+K=50/seed3"
+    assert found["seed"] == 3
+    assert found.items() >= run.experiment.model_dump().items()
+    assert (found["words_sigma_1"], found["u_sigma_3"], found["words_cdnv"]) == (3.0, 1.0, 0.1)
+    assert found["predicted_words_norm_mean"] == pytest.approx(0.61602, abs=5e-6)
+    assert found["learnable"] is True
+
+
+def test_a_row_of_a_network_without_theorem_has_no_prediction(config: Config) -> None:
+    part = {"sigma": [], "cdnv": 0.1}
+    metrics = {"training": {}, "words": part, "u": part, "objective": {}, "alignment": 0.0, "norm_follows_mu": None}
+    assert "learnable" not in row(config.run("fig3+lambda_W=0/seed0"), metrics)
