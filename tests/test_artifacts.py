@@ -175,6 +175,16 @@ def test_every_byte_of_the_arrays_counts(run: Run, weights: Path) -> None:
         refused(weights, run, "checksum")
 
 
+@pytest.mark.parametrize(
+    ("written", "changed"), [(b'"F32"', b'"I32"'), (b"[4,3]", b"[3,4]"), (b'"W":{', b'"V":{'), (b"1.5", b"2.5")]
+)
+def test_type_shape_name_and_notes_count(run: Run, weights: Path, written: bytes, changed: bytes) -> None:
+    whole = weights.read_bytes()
+    assert whole.count(written) == 1
+    weights.write_bytes(whole.replace(written, changed))
+    refused(weights, run, "checksum")
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "metrics.json"])
 @pytest.mark.parametrize(
     "content",
