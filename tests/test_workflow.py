@@ -220,7 +220,7 @@ def reads_numbers(job: Job) -> bool:
 
 
 def draws_figure_4a(job: Job) -> bool:
-    return "figures/smoke/figure4a.png" in job.outputs
+    return job.verb == "figure smoke/figure4a"
 
 
 EDITS: dict[str, tuple[Callable[[Path], None], Callable[[Job], bool]]] = {

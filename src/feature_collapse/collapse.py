@@ -33,8 +33,9 @@ class Grouped(NamedTuple):
 
 
 def grouped(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> Grouped:
-    """Vectors (n, d) with their groups (n,), and their weights (n,) if these are not all alike."""
-    x, groups = x.double(), groups.long()
+    """Vectors (n, d) with their groups (n,), and their weights (n,) if these are not all alike. A group without a
+    member does not count."""
+    x, groups = x.double(), torch.unique(groups.long(), return_inverse=True)[1]
     share = torch.nn.functional.one_hot(groups).double()
     if weight is not None:
         share *= weight.double()[:, None]
@@ -102,9 +103,11 @@ MEASURES = {f.__name__: f for f in (cdnv, nc1, direction_spread, size_spread, eq
 
 def alignment(words: Tensor, concepts: Tensor, u: Tensor, z: Tensor, weight: Tensor | None = None) -> float:
     """`1 - cos` of the mean word and the mean u_{k,l} of a concept, averaged over concepts (self-duality, NC3 of
-    Papyan, Han, Donoho, 2020). Words (n_w, d) with concepts (n_w,); u (n, d) with concepts z (n,); `weight` is that of
-    the words."""
-    means = grouped(words, concepts, weight).means, grouped(u, z).means
+    Papyan, Han, Donoho, 2020). Words (n_w, d) with concepts (n_w,); u (n, d) with concepts z (n,), of all concepts or
+    of some; `weight` is that of the words."""
+    met = torch.isin(concepts, z.long())
+    weight = None if weight is None else weight[met]
+    means = grouped(words[met], concepts[met], weight).means, grouped(u, z).means
     return 1 - torch.cosine_similarity(*means, eps=0).mean().item()
 
 

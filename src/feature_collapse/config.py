@@ -8,15 +8,18 @@ import re
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 CONFIG_FILE = Path("config/experiments.yaml")
-RUN_NAME = re.compile(r"(?:(\w+)/)?(\w+)((?:\+\w+=[\w.-]+)*)/seed(\d{1,9})")
+RUN_NAME = re.compile(r"(?:(\w+)/)?(\w+)((?:\+\w+=[\w.-]+)*)/seed(\d{1,9})", re.ASCII)
 MAX_ELEMENTS = 2**31  # of one array: sentences or weights beyond this fit no machine this is meant for
+
+
+Seed = Annotated[int, Field(ge=0, le=999_999_999)]
 
 
 class ConfigError(ValueError):
@@ -101,13 +104,13 @@ class Study(BaseModel):
 
     base: list[str] = Field(min_length=1)  # experiments, with overrides as in the names of runs
     vary: dict[str, list[Any]]  # key -> values; "a=b" gives two keys the same value
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     defaults: dict[str, Any]
     experiments: dict[str, dict[str, Any]]
     scales: dict[str, _Scale]
@@ -154,7 +157,10 @@ class Config:
             for name in self.experiments(scale):
                 self._resolve(scale, name, {})
             for study in self.studies:
-                self.study(study, scale)
+                try:
+                    self.study(study, scale)
+                except ConfigError as error:
+                    raise ConfigError(f"{path}: studies.{study}: {error}") from None
 
     @property
     def seeds(self) -> list[int]:
@@ -167,6 +173,8 @@ class Config:
 
     def experiments(self, scale: str = "") -> list[str]:
         """Names of the experiments that are run at a scale ('' is full size)."""
+        if scale and scale not in self.scales:
+            raise ConfigError(f"{self.path}: scales: no {scale!r}; there are {', '.join(self.scales)}")
         left_out = self._file.scales[scale].leave_out if scale else []
         return [name for name in self._file.experiments if name not in left_out]
 
@@ -182,12 +190,19 @@ class Config:
         """The run that a name stands for. Raises ConfigError for a name that stands for none."""
         match = RUN_NAME.fullmatch(name)
         if not match:
-            raise ConfigError(f"{name}: not the name of a run; write [scale/]experiment/seedN, as in fig4b/seed0")
+            raise ConfigError(f"{name!r}: not the name of a run; write [scale/]experiment/seedN, as in fig4b/seed0")
         scale, experiment, changes, seed = match.groups(default="")
-        if scale and scale not in self._file.scales:
-            raise ConfigError(f"{self.path}: scales: no {scale!r}; there are {', '.join(self.scales)}")
-        yaml = YAML(typ="safe", pure=True)
-        override = {key: yaml.load(value) for key, value in re.findall(r"\+(\w+)=([\w.-]+)", changes)}
+        known = self.experiments(scale)
+        if experiment not in self._file.experiments:
+            raise ConfigError(f"{self.path}: experiments: no {experiment!r}; there are {', '.join(known)}")
+        override = {}
+        for key, value in re.findall(r"\+(\w+)=([\w.-]+)", changes):
+            if key in override:
+                raise ConfigError(f"{name!r}: {key}: given twice")
+            try:
+                override[key] = YAML(typ="safe", pure=True).load(value)
+            except (YAMLError, ValueError):
+                raise ConfigError(f"{name!r}: {key}: cannot read {value!r}") from None
         return Run(name, scale, self._resolve(scale, experiment, override), int(seed))
 
     def study(self, name: str, scale: str = "") -> list[Run]:
@@ -212,9 +227,6 @@ class Config:
         return list(self._file.studies)
 
     def _resolve(self, scale: str, name: str, override: dict[str, Any]) -> Experiment:
-        if name not in self._file.experiments:
-            known = ", ".join(self._file.experiments)
-            raise ConfigError(f"{self.path}: experiments: no {name!r}; there are {known}")
         settings = self._file.defaults | self._file.experiments[name]
         if scale:
             settings |= self._file.scales[scale].override

@@ -43,8 +43,10 @@ def project(x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     singular values. Where d < 3 the missing coordinates are left out."""
     sigma, axes = principal_components(x)
     x = x.double()
-    means = [x[groups == g].mean(0) - x.mean(0) for g in (0, 1)]
-    axes = upright(axes[:, :PLANE], *means) if axes.shape[1] >= 2 else axes
+    axes = axes[:, :PLANE]
+    means = [x[groups == g].mean(0) - x.mean(0) for g in torch.unique(groups)[:2]]
+    if axes.shape[1] >= 2 and len(means) == 2:
+        axes = upright(axes, *means)
     return (x - x.mean(0)) @ axes, axes, sigma
 
 

@@ -235,7 +235,10 @@ def lambda_transition(rows: pd.DataFrame, curves: dict[str, tuple[Experiment, li
 
 
 def _lambda_transition(scale: str, config: Config) -> Figure:
-    rows = pd.read_csv(Path("results") / scale / "studies" / "lambda.csv")
+    table = Path("results") / scale / "studies" / "lambda.csv"
+    if not table.exists():
+        raise artifacts.ArtifactError(table, "is missing")
+    rows = pd.read_csv(table)
     experiments = {run.experiment.mu: run.experiment for run in config.study("lambda", scale)}
     values = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60).tolist()
     return lambda_transition(rows, {law: (experiment, values) for law, experiment in experiments.items()})
@@ -319,7 +322,7 @@ def make(name: str, config: Config) -> None:
     """Draw the figure named `[scale/]figure` and write it as PDF and PNG below `figures/`. Raises ConfigError for a
     figure that is not there."""
     scale, _, figure = name.rpartition("/")
-    if figure not in FIGURES or (scale and scale not in config.scales):
+    if figure not in FIGURES or scale not in ("", *config.scales) or name.startswith("/"):
         known = f"{', '.join(FIGURES)}, each also as SCALE/figure for {', '.join(config.scales)}"
         raise ConfigError(f"{name}: no such figure; there are {known}")
     save(FIGURES[figure](scale, config), Path("figures") / name)

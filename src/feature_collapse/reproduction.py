@@ -1,7 +1,7 @@
 """Every number of the paper beside ours: `results/reproduction.csv` and `.md`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,10 +12,23 @@ from feature_collapse.config import Config, read_yaml
 PAPER_FILE = Path("config/paper.yaml")
 
 
+ROUNDING = 1 + 1e-9  # a number at the limit is within it
+NAMES = {
+    "training.train_loss": "train loss",
+    "training.train_accuracy": "train accuracy",
+    "training.test_accuracy": "test accuracy",
+    "training.peak_test_accuracy": "highest test accuracy",
+    "words.norm_mean": "mean norm of the words",
+    "words.norm_std": "standard deviation of the norm of the words",
+    **{f"words.sigma.{i}": f"singular value {i + 1} of the words" for i in range(3)},
+    **{f"u.sigma.{i}": f"singular value {i + 1} of the u_kl" for i in range(3)},
+}
+
+
 class Tolerance(BaseModel):
     """How far ours may be from the paper's number, in one of three ways, and why."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     absolute: float | None = Field(None, gt=0)
     relative: float | None = Field(None, gt=0)
@@ -30,9 +43,9 @@ class Tolerance(BaseModel):
 
     def holds(self, paper: float, ours: float) -> bool:
         if self.absolute is not None:
-            return abs(ours - paper) <= self.absolute
+            return abs(ours - paper) <= self.absolute * ROUNDING
         if self.relative is not None:
-            return abs(ours - paper) <= self.relative * abs(paper)
+            return abs(ours - paper) <= self.relative * abs(paper) * ROUNDING
         return paper / self.factor <= ours <= paper * self.factor
 
     def __str__(self) -> str:
@@ -44,27 +57,23 @@ class Tolerance(BaseModel):
 class Paper(BaseModel):
     """`config/paper.yaml`: experiment -> quantity -> [the paper's number, name of its tolerance]."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     tolerances: dict[str, Tolerance]
-    experiments: dict[str, dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]]]
+    experiments: dict[str, dict[Literal[tuple(NAMES)], tuple[Annotated[float, Field(gt=0)], str]]]
+
+    @model_validator(mode="after")
+    def _tolerances_are_there(self) -> "Paper":
+        for numbers in self.experiments.values():
+            for path, (_, tolerance) in numbers.items():
+                if tolerance not in self.tolerances:
+                    raise ValueError(f"{path}: no tolerance {tolerance!r}")
+        return self
 
 
 def read_paper(path: Path = PAPER_FILE) -> Paper:
     """Raises ConfigError naming the file, the key and what would be right."""
     return read_yaml(path, Paper)
-
-
-NAMES = {
-    "training.train_loss": "train loss",
-    "training.train_accuracy": "train accuracy",
-    "training.test_accuracy": "test accuracy",
-    "training.peak_test_accuracy": "highest test accuracy",
-    "words.norm_mean": "mean norm of the words",
-    "words.norm_std": "standard deviation of the norm of the words",
-    **{f"words.sigma.{i}": f"singular value {i + 1} of the words" for i in range(3)},
-    **{f"u.sigma.{i}": f"singular value {i + 1} of the u_kl" for i in range(3)},
-}
 
 
 def quantity(metrics: dict[str, Any], path: str) -> float:

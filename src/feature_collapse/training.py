@@ -190,13 +190,13 @@ class Training:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that `resume` needs to go on as if nothing had happened: tensors, and JSON values."""
-        tensors = {f"weights.{name}": p.detach().cpu() for name, p in self.network.state_dict().items()}
+        tensors = {f"weights.{name}": p.detach().cpu().clone() for name, p in self.network.state_dict().items()}
         tensors |= {f"snapshots.{name}": torch.stack(s) for name, s in self.snapshots.items() if s}
         notes = {
             "steps": self.steps,
-            "losses": self.losses,
-            "accuracies": self.accuracies,
-            "history": self.history,
+            "losses": list(self.losses),
+            "accuracies": list(self.accuracies),
+            "history": [list(row.items()) for row in self.history],  # JSON keeps the order of lists
         }
         return tensors, notes
 
@@ -208,7 +208,7 @@ class Training:
             parts[part][key] = tensor
         self.network.load_state_dict(parts["weights"])
         self.snapshots |= {name: list(stack) for name, stack in parts["snapshots"].items()}
-        self.steps, self.history = notes["steps"], notes["history"]
+        self.steps, self.history = notes["steps"], [dict(row) for row in notes["history"]]
         self.losses, self.accuracies = notes["losses"], notes["accuracies"]
         self._order = None
 
