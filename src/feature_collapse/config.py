@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 CONFIG_FILE = Path("config/experiments.yaml")
 RUN_NAME = re.compile(r"(?:(\w+)/)?(\w+)((?:\+\w+=[\w.-]+)*)/seed(\d{1,9})", re.ASCII)
 MAX_ELEMENTS = 2**31  # of one array: sentences or weights beyond this fit no machine this is meant for
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 Seed = Annotated[int, Field(ge=0, le=999_999_999)]
 
 
@@ -112,9 +112,17 @@ class _File(BaseModel):
 
     seeds: list[Seed] = Field(min_length=1)
     defaults: dict[str, Any]
-    experiments: dict[str, dict[str, Any]]
-    scales: dict[str, _Scale]
-    studies: dict[str, Study]
+    experiments: dict[Name, dict[str, Any]]
+    scales: dict[Name, _Scale]
+    studies: dict[Name, Study]
+
+    @model_validator(mode="after")
+    def _left_out_are_there(self) -> Self:
+        for name, scale in self.scales.items():
+            for experiment in scale.leave_out:
+                if experiment not in self.experiments:
+                    raise ValueError(f"scales.{name}.leave_out: no experiment {experiment!r}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ def read_yaml(path: Path, shape: Any) -> Any:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({_one_line(error)})") from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # the parser lets many kinds through: YAMLError, ValueError, KeyError, IndexError ...
         raise ConfigError(f"{path}: not plain YAML ({_one_line(error)})") from None
     try:
         return TypeAdapter(shape).validate_python(content)
@@ -201,7 +209,7 @@ class Config:
                 raise ConfigError(f"{name!r}: {key}: given twice")
             try:
                 override[key] = YAML(typ="safe", pure=True).load(value)
-            except (YAMLError, ValueError):
+            except Exception:  # as in read_yaml
                 raise ConfigError(f"{name!r}: {key}: cannot read {value!r}") from None
         return Run(name, scale, self._resolve(scale, experiment, override), int(seed))
 
@@ -251,5 +259,8 @@ def _first_error(error: ValidationError) -> str:
 
 
 def _one_line(thing: object) -> str:
-    text = " ".join(str(thing).split())
+    try:
+        text = " ".join(str(thing).split())
+    except ValueError:  # an integer too long to be written out
+        text = "a number of too many digits"
     return text if len(text) <= 200 else text[:200] + "..."
