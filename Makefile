@@ -16,7 +16,7 @@ smoke: .venv/ready ## every rule at toy size
 	$(SNAKEMAKE) smoke
 
 test: .venv/ready ## the tests
-	. .venv/bin/activate && pytest
+	. .venv/bin/activate && pytest -n 2
 
 lint: .venv/ready ## format and lint, as CI does
 	. .venv/bin/activate && ruff check . && ruff format --check . && snakefmt --check Snakefile && snakemake --lint
