@@ -21,15 +21,17 @@ SHOWS = {
 
 
 def runs_table(config: Config) -> pd.DataFrame:
-    """What each run took: one row a run, from its `run.json`."""
+    """What each run took: one row a run, from its `run.json`, and the processor's seconds from Snakemake's benchmark."""
     rows = []
     for run in config.runs().values():
         record = artifacts.read_json(run.folder / "run.json", run)
+        benchmark = pd.read_csv(run.folder / "log" / "train.benchmark.tsv", sep="\t")
         rows.append(
             {
                 "run": run.name,
                 "steps": run.experiment.steps,
                 **{key: record[key] for key in ("threads", "seconds", "peak_memory_mb")},
+                "cpu_seconds": benchmark["cpu_time"].item(),
                 **record["machine"],
             }
         )
@@ -44,7 +46,7 @@ def figures_block() -> str:
     for experiment, (figure, shows) in SHOWS.items():
         of = numbers[(numbers["figure"] == experiment.removeprefix("fig")) & (numbers["seed"] == numbers["seed"].min())]
         of = of.set_index("quantity")
-        seconds = runs.loc[f"{experiment}/seed{numbers['seed'].min()}", "seconds"]
+        seconds = runs.loc[f"{experiment}/seed{numbers['seed'].min()}", "cpu_seconds"]
         rows.append(
             {
                 "figure": f"[{figure}](docs/figures/{figure}.png)",
@@ -76,7 +78,7 @@ def summary_block() -> str:
             + (f"; outside: {missed}." if missed else "."),
             f"- {held.sum()} of {len(claims)} claims hold"
             + (f"; not: {' '.join(claims.loc[~held, 'claim'])}" if not held.all() else "."),
-            f"- Training took {runs['seconds'].sum() / 60:.0f} core-minutes in all, and at most "
+            f"- Training took {runs['cpu_seconds'].sum() / 60:.0f} core-minutes in all, and at most "
             f"{runs['peak_memory_mb'].max():.0f} MB of memory a job.",
         ]
     )
@@ -88,8 +90,9 @@ BLOCKS = {"figures": figures_block, "summary": summary_block}
 def filled(readme: str) -> str:
     """README with each block between `<!-- name -->` and `<!-- end name -->` made anew from `docs/`."""
     for name, block in BLOCKS.items():
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end {name} -->)"
-        readme = re.sub(pattern, lambda match, block=block: match[1] + block() + match[2], readme, flags=re.DOTALL)
+        begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
+        filling = begin + block() + "\n" + end
+        readme = re.sub(f"{begin}.*?{end}", lambda _, filling=filling: filling, readme, flags=re.DOTALL)
     return readme
 
 
