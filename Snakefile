@@ -82,7 +82,8 @@ def figure_inputs(wildcards):
 
 
 def study_metrics(wildcards):
-    return [run.folder / "metrics.json" for run in CONFIG.study(wildcards.study, wildcards.scale.rstrip("/"))]
+    runs = config_or_exit(lambda: CONFIG.study(wildcards.study, wildcards.scale.rstrip("/")))
+    return [run.folder / "metrics.json" for run in runs]
 
 
 def study_tables(wildcards):

@@ -56,7 +56,13 @@ def data(run: str) -> None:
 
 @_verb
 @run_argument
-@click.option("--threads", default=1, show_default=True, help="Threads; the result does not depend on them.")
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Threads; the result does not depend on them.",
+)
 @click.option("--quiet", is_flag=True, help="Do not say how far training is.")
 def train(run: str, threads: int, quiet: bool) -> None:
     """Train RUN on its data: weights.safetensors, history.csv, snapshots.safetensors, run.json.

@@ -22,6 +22,9 @@ import safetensors.numpy
 
 from feature_collapse.config import Run
 
+# What parsing and digesting raise on content that this project has not written.
+NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 
 class ArtifactError(Exception):
     """A file that is missing, damaged or another's. Its message is one line: the file, what is wrong with it,
@@ -54,7 +57,7 @@ def write_arrays(path: Path, run: Run, arrays: Mapping[str, np.ndarray], **notes
     label = _label(path, run) | {"notes": notes}
     label["sha256"] = _digest(label, arrays)
     # One entry only: safetensors keeps several in no fixed order, and files are to be byte-equal.
-    content = safetensors.numpy.save(arrays, metadata={"label": _dumps(label)})
+    content = safetensors.numpy.save(arrays, metadata={"label": json.dumps(label, allow_nan=False)})
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 
@@ -65,12 +68,12 @@ def read_arrays(path: Path, run: Run) -> tuple[dict[str, np.ndarray], dict[str, 
         with safetensors.safe_open(path, framework="numpy") as file:
             label = json.loads((file.metadata() or {})["label"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        digest = label.pop("sha256")
+        whole = label.pop("sha256") == _digest(label, arrays)
     except FileNotFoundError:
         raise ArtifactError(path, "is missing") from None
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, safetensors.SafetensorError, *NOT_OURS):
         raise ArtifactError(path, "is damaged or not an artifact of this project") from None
-    _check(path, run, label, digest == _digest(label, arrays))
+    _check(path, run, label, whole)
     return arrays, label["notes"]
 
 
@@ -94,14 +97,14 @@ def write_json(path: Path, run: Run, content: Mapping[str, Any]) -> None:
 def read_json(path: Path, run: Run) -> dict[str, Any]:
     """The content of a JSON artifact. Raises ArtifactError unless it is whole and made for `run` as configured."""
     try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
-        digest = whole.pop("sha256")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        whole = content.pop("sha256") == _digest(content, {})
     except FileNotFoundError:
         raise ArtifactError(path, "is missing") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *NOT_OURS):
         raise ArtifactError(path, "is damaged or not an artifact of this project") from None
-    _check(path, run, whole, digest == _digest(whole, {}))
-    return whole
+    _check(path, run, content, whole)
+    return content
 
 
 def checksum(path: Path) -> str:

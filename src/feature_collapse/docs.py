@@ -21,7 +21,7 @@ SHOWS = {
 
 
 def runs_table(config: Config) -> pd.DataFrame:
-    """What each run took: one row a run, from its `run.json`, and the processor's seconds from Snakemake's benchmark."""
+    """What each run took, from its `run.json`; the processor's seconds are from Snakemake's benchmark. One row a run."""
     rows = []
     for run in config.runs().values():
         record = artifacts.read_json(run.folder / "run.json", run)

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from feature_collapse import artifacts
-from feature_collapse.config import Config, read_yaml
+from feature_collapse.config import Config, ConfigError, read_yaml
 
 PAPER_FILE = Path("config/paper.yaml")
 
@@ -64,10 +64,10 @@ class Paper(BaseModel):
 
     @model_validator(mode="after")
     def _tolerances_are_there(self) -> "Paper":
-        for numbers in self.experiments.values():
+        for experiment, numbers in self.experiments.items():
             for path, (_, tolerance) in numbers.items():
                 if tolerance not in self.tolerances:
-                    raise ValueError(f"{path}: no tolerance {tolerance!r}")
+                    raise ValueError(f"experiments.{experiment}.{path}: no tolerance {tolerance!r}")
         return self
 
 
@@ -129,6 +129,11 @@ def markdown(rows: pd.DataFrame) -> str:
 
 def make(scale: str, config: Config) -> None:
     """Write `reproduction.csv` and `reproduction.md` below `results/` for a scale ('' is full size)."""
+    paper = read_paper()
+    for experiment in paper.experiments:
+        if experiment not in config.experiments():
+            known = ", ".join(config.experiments())
+            raise ConfigError(f"{PAPER_FILE}: experiments: no {experiment!r}; there are {known}")
     metrics = {key: artifacts.read_json(run.folder / "metrics.json", run) for key, run in config.runs(scale).items()}
-    rows = table(read_paper(), metrics, full_size=not scale)
+    rows = table(paper, metrics, full_size=not scale)
     artifacts.write_table(Path("results") / scale / "reproduction", rows, markdown(rows))

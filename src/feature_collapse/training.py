@@ -196,7 +196,7 @@ class Training:
             "steps": self.steps,
             "losses": list(self.losses),
             "accuracies": list(self.accuracies),
-            "history": [list(row.items()) for row in self.history],  # JSON keeps the order of lists
+            "history": list(self.history),
         }
         return tensors, notes
 
@@ -208,7 +208,7 @@ class Training:
             parts[part][key] = tensor
         self.network.load_state_dict(parts["weights"])
         self.snapshots |= {name: list(stack) for name, stack in parts["snapshots"].items()}
-        self.steps, self.history = notes["steps"], [dict(row) for row in notes["history"]]
+        self.steps, self.history = notes["steps"], list(notes["history"])
         self.losses, self.accuracies = notes["losses"], notes["accuracies"]
         self._order = None
 
