@@ -21,7 +21,7 @@ SHOWS = {
 
 
 def runs_table(config: Config) -> pd.DataFrame:
-    """What each run took, from its `run.json`; the processor's seconds are from Snakemake's benchmark. One row a run."""
+    """What each run took, one row a run: from `run.json`, and the processor's seconds from Snakemake's benchmark."""
     rows = []
     for run in config.runs().values():
         record = artifacts.read_json(run.folder / "run.json", run)
