@@ -24,12 +24,6 @@ lint: .venv/ready ## format and lint, as CI does
 bench: .venv/ready ## the cost of a training step, on an idle machine
 	@. .venv/bin/activate && python -m feature_collapse bench
 
-torture: .venv/ready ## kill, corrupt and starve the workflow at toy size, and see that it recovers
-	. .venv/bin/activate && python tests/torture.py
-
-determinism: .venv/ready ## the same bytes over threads, cores, order and place
-	. .venv/bin/activate && python tests/determinism.py
-
 docs: .venv/ready ## refresh the pictures and tables that the README shows, from a full run
 	@. .venv/bin/activate && snakemake --cores $(CORES) && python -m feature_collapse docs
 
@@ -47,4 +41,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint bench torture determinism docs lock help
+.PHONY: all quick smoke test lint bench docs lock help
