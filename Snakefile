@@ -147,6 +147,8 @@ rule data:
     log:
         "results/{run}/log/data.log",
     priority: longest_first
+    conda:
+        "environment.yml"
     params:
         experiment=experiment,
     message:
@@ -169,6 +171,8 @@ rule train:
     benchmark:
         "results/{run}/log/train.benchmark.tsv"
     priority: longest_first
+    conda:
+        "environment.yml"
     threads: training_threads
     resources:
         mem_mb=1500,
@@ -192,6 +196,8 @@ rule features:
         metrics="results/{run}/metrics.json",
     log:
         "results/{run}/log/features.log",
+    conda:
+        "environment.yml"
     params:
         experiment=experiment,
     message:
@@ -209,6 +215,8 @@ rule figure:
         png="figures/{scale}{name}.png",
     log:
         "results/{scale}log/{name}.log",
+    conda:
+        "environment.yml"
     message:
         "Draw {wildcards.name}"
     shell:
@@ -225,6 +233,8 @@ rule reproduction:
         md="results/{scale}reproduction.md",
     log:
         "results/{scale}log/reproduction.log",
+    conda:
+        "environment.yml"
     message:
         "Hold every number against the paper's"
     shell:
@@ -240,6 +250,8 @@ rule theory:
         md="results/{scale}theory.md",
     log:
         "results/{scale}log/theory.log",
+    conda:
+        "environment.yml"
     message:
         "Hold the runs against what the theorems predict"
     shell:
@@ -255,6 +267,8 @@ rule enumeration:
         gradients="results/{scale}enumeration_gradients.csv",
     log:
         "results/{scale}log/enumeration.log",
+    conda:
+        "environment.yml"
     params:
         starts=lambda w: STARTS[w.scale],
     message:
@@ -278,6 +292,8 @@ rule claims:
         md="results/{scale}claims.md",
     log:
         "results/{scale}log/claims.log",
+    conda:
+        "environment.yml"
     message:
         "Decide the paper's claims, one by one"
     shell:
@@ -292,6 +308,8 @@ rule study:
         csv="results/{scale}studies/{study}.csv",
     log:
         "results/{scale}log/study_{study}.log",
+    conda:
+        "environment.yml"
     message:
         "Gather the runs of the study of {wildcards.study}"
     shell:
@@ -307,6 +325,8 @@ rule lambda_transition:
         png="figures/{scale}lambda_transition.png",
     log:
         "results/{scale}log/lambda_transition.log",
+    conda:
+        "environment.yml"
     message:
         "Draw what is learned over lambda, on both sides of the threshold"
     shell:
