@@ -46,7 +46,8 @@ def smoke_runs() -> list[str]:
 def copy_project(folder: Path) -> Path:
     """What a fresh clone has of the workflow, in a new folder."""
     folder.mkdir(parents=True)
-    shutil.copy2(PROJECT / "Snakefile", folder)
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy2(PROJECT / name, folder)
     for name in ("config", "profiles", "src"):
         if (PROJECT / name).exists():
             shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
