@@ -159,7 +159,7 @@ rule data:
 
 rule train:
     input:
-        code=code("data", "networks", "collapse", "training"),
+        code=code("data", "networks", "products", "collapse", "training"),
         data="results/{run}/data.safetensors",
     output:
         weights="results/{run}/weights.safetensors",

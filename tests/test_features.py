@@ -127,8 +127,8 @@ def test_objective_is_the_cross_entropy_of_the_law_plus_the_penalty(tiny: Callab
     e = tiny(mu="zipf", normalisation="layernorm", K=30, lambda_W=0.01, lambda_U=0.02, epochs=3)
     tensors = data.generate(e, 0)
     trained = training.train(e, 0, tensors)
-    W, U = trained.weights()["W"], trained.weights()["U"]
-    found = features.objective(e, trained.network.words().detach(), W, U, tensors, seed=0)
+    W, U = trained.network.weights()["W"], trained.network.weights()["U"]
+    found = features.objective(e, trained.network, tensors, seed=0)
 
     sentences = data.draw_sentences(tensors["Z"], tensors["mu"], 200, e.n_w, torch.Generator().manual_seed(1))
     with torch.no_grad():

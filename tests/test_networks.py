@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from feature_collapse.config import Experiment
-from feature_collapse.networks import NORMALISATIONS, Network
+from feature_collapse.networks import ARCHITECTURES, NORMALISATIONS, Network
 
 EPS = 1e-5  # PyTorch's LayerNorm adds it to the variance
 
@@ -21,7 +21,26 @@ def layernorm(w: list[float]) -> list[float]:
     return [(x - mean) / math.sqrt(variance + EPS) for x in w]
 
 
-FORMULAS: dict[str, Callable[[list[float]], list[float]]] = {"none": lambda w: w, "layernorm": layernorm}
+def affine(w: list[float], h: Network) -> list[float]:
+    scale, shift = h.phi.weight.tolist(), h.phi.bias.tolist()
+    return [a * x + b for x, a, b in zip(layernorm(w), scale, shift, strict=True)]
+
+
+def batchnorm(w: list[float], h: Network) -> list[float]:
+    means, variances = h.phi.running_mean.tolist(), h.phi.running_var.tolist()
+    return [(x - m) / math.sqrt(v + EPS) for x, m, v in zip(w, means, variances, strict=True)]
+
+
+# phi of a word in a network that is evaluated.
+FORMULAS: dict[str, Callable[[list[float], Network], list[float]]] = {
+    "none": lambda w, h: w,
+    "layernorm": lambda w, h: layernorm(w),
+    "layernorm_affine": affine,
+    "rmsnorm": lambda w, h: [x / math.sqrt(sum(y**2 for y in w) / len(w) + EPS) for x in w],
+    "l2": lambda w, h: [x / math.hypot(*w) for x in w],
+    "batchnorm": batchnorm,
+    "fixed_norm": lambda w, h: w,
+}
 
 
 def network(e: Experiment, seed: int = 0) -> Network:
@@ -31,7 +50,10 @@ def network(e: Experiment, seed: int = 0) -> Network:
     with torch.no_grad():
         for weights in h.parameters():
             weights.copy_(torch.randn(weights.shape, dtype=torch.float64, generator=stream))
-    return h
+        for name, average in h.phi.named_buffers():  # of BatchNorm, as if it had been trained
+            if name.startswith("running"):
+                average.copy_(torch.rand(average.shape, dtype=torch.float64, generator=stream) + 0.5)
+    return h.eval()
 
 
 def test_every_normalisation_has_its_formula_here_and_its_name_in_the_configuration(tiny: Callable) -> None:
@@ -61,7 +83,7 @@ def test_score_is_the_sum_over_positions_of_u_dot_phi_of_w(
             score = 0.0
             for l, word in enumerate(sentence):
                 u = U[k][l * e.d : (l + 1) * e.d]
-                score += sum(a * b for a, b in zip(u, FORMULAS[normalisation](W[word]), strict=True))
+                score += sum(a * b for a, b in zip(u, FORMULAS[normalisation](W[word], h), strict=True))
             assert scores[i, k].item() == pytest.approx(score, rel=1e-11, abs=1e-11)
 
 
@@ -84,7 +106,7 @@ def test_features_are_the_normalised_words_side_by_side(tiny: Callable[..., Expe
 @given(d=st.integers(2, 200), seed=st.integers(0, 1000), scale=st.floats(0.5, 100), shift=st.floats(-10, 10))
 def test_layernorm_has_mean_zero_and_the_norm_of_its_definition(d: int, seed: int, scale: float, shift: float) -> None:
     w = scale * torch.randn(4, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + shift
-    normalised = NORMALISATIONS["layernorm"](w)
+    normalised = NORMALISATIONS["layernorm"](d)(w)
     variance = w.var(1, correction=0)
     assert normalised.mean(1).abs().max() < 1e-9
     assert torch.allclose(normalised.square().sum(1), d * variance / (variance + EPS), rtol=1e-9)
@@ -92,8 +114,98 @@ def test_layernorm_has_mean_zero_and_the_norm_of_its_definition(d: int, seed: in
 
 def test_layernorm_keeps_neither_scale_nor_shift_of_a_word() -> None:
     w = torch.randn(3, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert NORMALISATIONS["layernorm"](w).norm(dim=1).tolist() == pytest.approx([50**0.5] * 3, rel=1e-4)
-    assert torch.allclose(NORMALISATIONS["layernorm"](7 * w + 2), NORMALISATIONS["layernorm"](w), atol=1e-4)
+    phi = NORMALISATIONS["layernorm"](50)
+    assert phi(w).norm(dim=1).tolist() == pytest.approx([50**0.5] * 3, rel=1e-4)
+    assert torch.allclose(phi(7 * w + 2), phi(w), atol=1e-4)
+
+
+@pytest.mark.parametrize(("normalisation", "norm"), [("rmsnorm", 50**0.5), ("l2", 1), ("fixed_norm", 50**0.5)])
+def test_norms_are_controlled(tiny: Callable[..., Experiment], normalisation: str, norm: float) -> None:
+    h = Network(tiny(normalisation=normalisation, d=50, init_scale=1), seed=0)
+    assert h.words().norm(dim=1).tolist() == pytest.approx([norm] * len(h.W), rel=1e-4)
+
+
+def test_batchnorm_normalises_each_coordinate_over_the_words_of_a_batch(tiny: Callable[..., Experiment]) -> None:
+    e = tiny(normalisation="batchnorm", init_scale=1)
+    h = Network(e, seed=0).double().train()
+    sentences = torch.randint(e.n_w, (9, e.L), generator=torch.Generator().manual_seed(0))
+    x = h.features(sentences).reshape(-1, e.d)
+    w = h.W[sentences].reshape(-1, e.d)
+    assert torch.allclose(x, (w - w.mean(0)) / (w.var(0, correction=0) + EPS).sqrt(), rtol=1e-9)
+    h.words()
+    assert h.training  # asking for the words leaves the mode as it was
+
+
+def relu(x: list[float]) -> list[float]:
+    return [max(0.0, y) for y in x]
+
+
+def times(matrix: list[list[float]], x: list[float]) -> list[float]:
+    return [sum(a * b for a, b in zip(row, x, strict=True)) for row in matrix]
+
+
+def plus(*vectors: list[float]) -> list[float]:
+    return [sum(entries) for entries in zip(*vectors, strict=True)]
+
+
+def transformer(x: list[list[float]], weights: dict[str, list[list[float]]]) -> list[list[float]]:
+    d = len(x[0])
+    qkv = [times(weights["0.to_qkv.weight"], vector) for vector in x]
+    q, k, v = ([vector[i * d : (i + 1) * d] for vector in qkv] for i in range(3))
+    after = []
+    for position, vector in enumerate(x):
+        share = [math.exp(sum(a * b for a, b in zip(q[position], key, strict=True)) / math.sqrt(d)) for key in k]
+        met = [sum(s * value[i] for s, value in zip(share, v, strict=True)) / sum(share) for i in range(d)]
+        vector = plus(vector, times(weights["0.out.weight"], met))
+        after.append(plus(vector, times(weights["1.down.weight"], relu(times(weights["1.up.weight"], vector)))))
+    return after
+
+
+LAYERS: dict[str, Callable] = {
+    "linear": lambda x, weights: x,
+    "mlp1": lambda x, weights: [relu(times(weights["0.0.weight"], v)) for v in x],
+    "mlp2": lambda x, weights: [relu(times(weights["1.0.weight"], relu(times(weights["0.0.weight"], v)))) for v in x],
+    "transformer": transformer,
+}
+
+
+@settings(max_examples=40)
+@given(
+    architecture=st.sampled_from(sorted(LAYERS)),
+    normalisation=st.sampled_from(["none", "layernorm"]),
+    sizes=st.fixed_dictionaries({"L": st.integers(1, 4), "K": st.integers(2, 5), "d": st.integers(1, 4)}),
+    seed=st.integers(0, 1000),
+)
+def test_layers_between_words_and_classifier_are_their_formulas(
+    tiny: Callable, architecture: str, normalisation: str, sizes: dict, seed: int
+) -> None:
+    e = tiny(architecture=architecture, normalisation=normalisation, distinct_latents=False, **sizes)
+    h = network(e, seed)
+    sentence = torch.randint(e.n_w, (e.L,), generator=torch.Generator().manual_seed(seed))
+    words = [FORMULAS[normalisation](h.W[word].tolist(), h) for word in sentence]
+    behind = LAYERS[architecture](words, {name: p.tolist() for name, p in h.layers.named_parameters()})
+    assert h.features(sentence[None])[0].tolist() == pytest.approx([x for v in behind for x in v], rel=1e-9, abs=1e-9)
+    activations = h.activations(sentence[None])
+    assert len(activations) == len(h.layers)
+    if activations:
+        assert torch.equal(activations[-1].flatten(1), h.features(sentence[None]))
+
+
+def test_every_architecture_has_its_formula_here(tiny: Callable[..., Experiment]) -> None:
+    assert set(LAYERS) == set(ARCHITECTURES)
+    for name in ARCHITECTURES:
+        assert tiny(architecture=name).architecture == name
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_weights_are_all_there_is(tiny: Callable[..., Experiment], normalisation: str, architecture: str) -> None:
+    e = tiny(architecture=architecture, normalisation=normalisation, init_scale=1)
+    one = Network(e, seed=0).double()
+    one.features(torch.randint(e.n_w, (9, e.L)))  # BatchNorm learns
+    other = Network(e, seed=1).double().load(one.weights())
+    sentences = torch.randint(e.n_w, (5, e.L))
+    assert torch.equal(one.eval()(sentences), other.eval()(sentences))
 
 
 def test_initial_weights_follow_their_laws(tiny: Callable[..., Experiment]) -> None:

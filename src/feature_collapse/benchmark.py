@@ -16,7 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from feature_collapse import artifacts
+from feature_collapse import artifacts, products
 from feature_collapse.config import Config, Experiment
 from feature_collapse.data import generate
 from feature_collapse.diagrams import COLOURS, WIDTH
@@ -30,18 +30,17 @@ TURNS = 9
 CONTENDERS = ("ours", "textbook", "products")
 
 
-def products(e: Experiment) -> Callable[[Tensor, Tensor], None]:
-    """The three matrix products of a step and nothing else, in the layout that `training` uses."""
+def three_products(e: Experiment) -> Callable[[Tensor, Tensor], None]:
+    """The three matrix products of a step and nothing else, as `training` has them."""
     stream = torch.Generator().manual_seed(0)
     X = torch.randn(e.batch_size, e.L * e.d, generator=stream)
     U_T = torch.randn(e.L * e.d, e.K, generator=stream)
     G = torch.randn(e.batch_size, e.K, generator=stream) / e.batch_size
-    S, dX = torch.empty_like(G), torch.empty_like(X)
 
     def step(sentences: Tensor, labels: Tensor) -> None:
-        torch.mm(X, U_T, out=S)
-        torch.mm(G, U_T.T, out=dX)
-        U_T.addmm_(X.T, G, beta=0.9999, alpha=-1e-4)
+        products.scores(X, U_T)
+        products.gradient_to_features(G, U_T)
+        products.descend(U_T, X, G, lr=1, decay=1)
 
     return step
 
@@ -58,7 +57,7 @@ def batches(e: Experiment) -> Iterator[tuple[Tensor, Tensor]]:
 def best_rate(size: int = 2000) -> float:
     """GFLOP/s of a large matrix product, the best of a few."""
     A = torch.ones(size, size)
-    return 2 * size**3 / min(_seconds(lambda: A @ A) for _ in range(6)) / 1e9
+    return 2 * size**3 / min(_seconds(lambda: products.scores(A, A)) for _ in range(6)) / 1e9
 
 
 def whole(config: Config, turns: int = 5) -> pd.DataFrame:
@@ -75,7 +74,7 @@ def whole(config: Config, turns: int = 5) -> pd.DataFrame:
             kind = e.normalisation, e.K
             if kind not in measured:
                 torch.set_num_threads(2)
-                textbook, stream = TextbookNetwork(Network(e, seed=0), e.normalisation), batches(e)
+                textbook, stream = TextbookNetwork(Network(e, seed=0)), batches(e)
                 optimiser = textbook_optimiser(textbook, e)
                 block = [next(stream) for _ in range(max(20, 40_000 // e.K))]
                 times = []
@@ -115,11 +114,11 @@ def measure(e: Experiment, threads: int, turns: int = TURNS) -> pd.DataFrame:
     """Milliseconds a step of each contender, one row a turn."""
     torch.set_num_threads(threads)
     network = Network(e, seed=0)
-    textbook = TextbookNetwork(network, e.normalisation)
+    textbook = TextbookNetwork(network)
     steps = {
         "ours": make_step(network, e),
         "textbook": functools.partial(textbook_step, textbook, textbook_optimiser(textbook, e)),
-        "products": products(e),
+        "products": three_products(e),
     }
     stream = batches(e)
     block = [next(stream) for _ in range(max(4, 12_000 // e.K))]

@@ -41,8 +41,11 @@ class Experiment(BaseModel):
     n_spl: int = Field(ge=1, le=10_000_000)
     n_test: int = Field(ge=1, le=10_000_000)
     distinct_latents: bool
+    fresh: bool
+    label_noise: float = Field(ge=0, lt=1)
     d: int = Field(ge=1, le=100_000)
-    normalisation: Literal["none", "layernorm"]
+    normalisation: Literal["none", "layernorm", "layernorm_affine", "rmsnorm", "l2", "batchnorm", "fixed_norm"]
+    architecture: Literal["linear", "mlp1", "mlp2", "transformer"]
     init_scale: float = Field(gt=0, le=1000)
     lr: float = Field(gt=0, le=1000)
     batch_size: int = Field(ge=1, le=1_000_000)
@@ -61,6 +64,10 @@ class Experiment(BaseModel):
             raise ValueError(
                 f"K: {self.K} distinct latents asked for, but there are only n_c ** L = {self.n_c**self.L}"
             )
+        if self.fresh and self.label_noise:
+            raise ValueError("label_noise: fresh sentences have no labels to get wrong; one of the two is to be off")
+        if self.normalisation == "batchnorm" and self.L * ((self.N - 1) % self.batch_size + 1) < 2:
+            raise ValueError("batch_size: batchnorm needs more than one word in every batch, also in the last")
         for key, elements in {
             "n_spl": self.K * self.n_spl * self.L,
             "n_test": self.K * self.n_test * self.L,

@@ -57,14 +57,27 @@ def draw_sentences(Z: Tensor, mu: Tensor, n_spl: int, n_w: int, stream: torch.Ge
 
     Returns (K * n_spl, L) word indices `alpha * s_c + beta` of the smallest integer type, class by class.
     """
-    s_c = len(mu)
-    # beta = number of cumulated frequencies that a uniform draw exceeds. One class at a time bounds memory.
-    cumulated = mu.cumsum(0)[:-1].contiguous()
     sentences = torch.empty(len(Z), n_spl, Z.shape[1], dtype=smallest_integer(n_w))
-    for k, z in enumerate(Z.long()):
-        u = torch.rand(n_spl, len(z), dtype=torch.float64, generator=stream)
-        sentences[k] = z * s_c + torch.searchsorted(cumulated, u, right=True)
+    for k, z in enumerate(Z.long()):  # one class at a time bounds memory
+        sentences[k] = draw_words(z.expand(n_spl, -1), mu, stream)
     return sentences.flatten(0, 1)
+
+
+def draw_words(concepts: Tensor, mu: Tensor, stream: torch.Generator) -> Tensor:
+    """A word of each of the concepts (N, L), drawn from mu (s_c,): (N, L) word indices."""
+    u = torch.rand(concepts.shape, dtype=torch.float64, generator=stream)
+    # beta = number of cumulated frequencies that a uniform draw exceeds
+    return concepts * len(mu) + torch.searchsorted(mu.cumsum(0)[:-1].contiguous(), u, right=True)
+
+
+def wrong_labels(true: Tensor, K: int, share: float, stream: torch.Generator) -> Tensor:
+    """Labels (N,) of which a share, rounded to whole sentences and drawn at random, are those of another class, any of
+    the K - 1 others alike."""
+    chosen = torch.randperm(len(true), generator=stream)[: round(share * len(true))]
+    shift = torch.randint(1, K, (len(chosen),), generator=stream)
+    given = true.long()
+    given[chosen] = (given[chosen] + shift) % K
+    return given.to(true.dtype)
 
 
 def labels(K: int, n_spl: int) -> Tensor:
@@ -73,7 +86,8 @@ def labels(K: int, n_spl: int) -> Tensor:
 
 
 def generate(experiment: Experiment, seed: int) -> dict[str, Tensor]:
-    """Latents `Z` (K, L), `mu` (s_c,), training and test sentences (N, L) and their labels (N,)."""
+    """Latents `Z` (K, L), `mu` (s_c,), training and test sentences (N, L) and their labels (N,); those of training are
+    wrong in a share `label_noise`."""
     e = experiment
     mu = word_frequencies(e.mu, e.s_c, e.zipf_exponent)
     Z = draw_latents(e.n_c, e.L, e.K, generator(seed, "latents"), e.distinct_latents)
@@ -81,7 +95,7 @@ def generate(experiment: Experiment, seed: int) -> dict[str, Tensor]:
         "Z": Z,
         "mu": mu,
         "train_sentences": draw_sentences(Z, mu, e.n_spl, e.n_w, generator(seed, "train sentences")),
-        "train_labels": labels(e.K, e.n_spl),
+        "train_labels": wrong_labels(labels(e.K, e.n_spl), e.K, e.label_noise, generator(seed, "wrong labels")),
         "test_sentences": draw_sentences(Z, mu, e.n_test, e.n_w, generator(seed, "test sentences")),
         "test_labels": labels(e.K, e.n_test),
     }

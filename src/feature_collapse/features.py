@@ -9,9 +9,10 @@ from feature_collapse import artifacts
 from feature_collapse.collapse import MEASURES, alignment
 from feature_collapse.config import Experiment, Run
 from feature_collapse.data import draw_sentences, generator, labels
-from feature_collapse.networks import NORMALISATIONS
+from feature_collapse.networks import Network
 
 PLANE = 3  # principal components kept of each vector
+EVALUATED = 1000  # test sentences whose activations behind each layer are measured
 FRESH = 20  # fresh sentences of each class, to estimate the true risk
 
 
@@ -68,21 +69,22 @@ def rank_correlation(x: Tensor, y: Tensor) -> float:
     return float(pd.Series(x.numpy()).corr(pd.Series(y.numpy()), method="spearman"))
 
 
-def objective(experiment: Experiment, words: Tensor, W: Tensor, U: Tensor, data: dict, seed: int) -> dict[str, float]:
+@torch.no_grad()
+def objective(experiment: Experiment, network: Network, data: dict, seed: int) -> dict[str, float]:
     """What the theorems minimise, at a trained network: cross-entropy under the true law of the sentences, estimated on
     fresh ones, plus the penalty `(lambda_W/2) ||W||^2 + (lambda_U/2) ||U||^2`.
 
-    Words (n_w, d) after phi, W (n_w, d), U (K, L d). Returns the cross-entropy, its standard error, the penalty and
-    the sum, in nats; and the Frobenius norms of W and U, which a penalty of zero does not tell.
+    Returns the cross-entropy, its standard error, the penalty and the sum, in nats; and the Frobenius norms of W and U,
+    which a penalty of zero does not tell.
     """
     e = experiment
     sentences = draw_sentences(data["Z"], data["mu"], FRESH, e.n_w, generator(seed, "fresh sentences"))
     losses = [
-        F.cross_entropy(words[x.long()].flatten(1) @ U.T, k.long(), reduction="none").double()
+        F.cross_entropy(network(x.long()), k.long(), reduction="none").double()
         for x, k in zip(sentences.split(1000), labels(e.K, FRESH).split(1000), strict=True)
     ]
     loss = torch.cat(losses)
-    norm_W, norm_U = W.double().norm(), U.double().norm()
+    norm_W, norm_U = network.W.double().norm(), network.U_T.double().norm()
     penalty = e.lambda_W / 2 * norm_W**2 + e.lambda_U / 2 * norm_U**2
     return {
         "cross_entropy": loss.mean().item(),
@@ -94,39 +96,53 @@ def objective(experiment: Experiment, words: Tensor, W: Tensor, U: Tensor, data:
     }
 
 
+def norms_met(norms: Tensor, sentences: Tensor, labels: Tensor, K: int) -> Tensor:
+    """(K, L): the mean norm of the words that position l met in the training sentences of class k, given the norms
+    (n_w,) of the words, sentences (N, L) and labels (N,). Not a number for a class without sentences."""
+    total = torch.zeros(K, sentences.shape[1], dtype=torch.float64)
+    total.index_add_(0, labels.long(), norms.double()[sentences.long()])
+    return total / torch.bincount(labels.long(), minlength=K)[:, None]
+
+
 def make(run: Run) -> None:
     """Write `features.safetensors` and `metrics.json` of a trained run.
 
     Arrays: `words` (n_w, d) after phi, `words_plane` (n_w, 3), `words_axes` (d, 3), `words_norm` (n_w,); `u_plane`
-    (K L, 3), `u_axes` (d, 3), `u_norm` (K L,); `z` (K L,) the concept of each u_{k,l}; `mu` (s_c,).
+    (K L, 3), `u_axes` (d, 3), `u_norm` (K L,); `z` (K L,) the concept of each u_{k,l}; `met_norm` (K L,) the mean norm
+    of the words that it met in training; `mu` (s_c,).
     """
     torch.set_num_threads(1)  # sums over many vectors would otherwise depend on the number of threads
     e = run.experiment
     data = {k: torch.from_numpy(v) for k, v in artifacts.read_arrays(run.folder / "data.safetensors", run)[0].items()}
-    weights = artifacts.read_arrays(run.folder / "weights.safetensors", run)[0]
+    arrays, _ = artifacts.read_arrays(run.folder / "weights.safetensors", run)
     history = pd.read_csv(artifacts.covered(run.folder / "history.csv", run))
-    W = torch.from_numpy(weights["W"])
-    words = NORMALISATIONS[e.normalisation](W)
-    u = torch.from_numpy(weights["U"]).reshape(e.K * e.L, e.d)
+    weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    network = Network(e, run.seed).load(weights).eval()
+    words, u = network.words(), network.u().detach().flatten(0, 1)
     concepts, z = torch.arange(e.n_w) // e.s_c, data["Z"].flatten().long()
 
     mu = data["mu"].repeat(e.n_c)  # of each word
     words_plane, words_axes, words_sigma = project(words, concepts)
     u_plane, u_axes, u_sigma = project(u, z)
-    arrays = {
+    words_norm, u_norm = words.norm(dim=1), u.norm(dim=1)
+    met_norm = norms_met(words_norm, data["train_sentences"], data["train_labels"], e.K).flatten()
+    tensors = {
         "words": words,
         "words_plane": words_plane,
         "words_axes": words_axes,
-        "words_norm": words.norm(dim=1),
+        "words_norm": words_norm,
         "u_plane": u_plane,
         "u_axes": u_axes,
-        "u_norm": u.norm(dim=1),
+        "u_norm": u_norm,
         "z": data["Z"].flatten(),
+        "met_norm": met_norm,
         "mu": data["mu"],
     }
-    artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()})
+    artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in tensors.items()})
 
     last, peak = history.iloc[-1], history.loc[history["test_accuracy"].idxmax()]
+    seen = data["test_sentences"][:EVALUATED].long()
+    true = data["Z"][data["test_labels"][:EVALUATED].long()].flatten()
     artifacts.write_json(
         run.folder / "metrics.json",
         run,
@@ -139,9 +155,14 @@ def make(run: Run) -> None:
             "words": describe(words, concepts, words_sigma),
             "words_weighted_by_mu": describe(words, concepts, words_sigma, mu),
             "u": describe(u, z, u_sigma),
-            "norm_follows_mu": rank_correlation(mu, words.norm(dim=1)),
-            "objective": objective(e, words, W, u.reshape(e.K, -1), data, run.seed),
+            "norm_follows_mu": rank_correlation(mu, words_norm),
+            "u_norm_follows_met": rank_correlation(met_norm[met_norm.isfinite()], u_norm[met_norm.isfinite()]),
+            "objective": objective(e, network, data, run.seed),
             "alignment": alignment(words, concepts, u, z),
             "alignment_weighted_by_mu": alignment(words, concepts, u, z, mu),
+            "layers": [
+                {name: f(x.flatten(0, 1), true, None) for name, f in MEASURES.items()}
+                for x in network.activations(seen)
+            ],
         },
     )

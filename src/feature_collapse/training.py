@@ -7,9 +7,9 @@ A step on a batch of B sentences is three matrix products of 2 B (L d) K operati
     dX   = G U                                gradient to the features, carried on to W by autograd
     U^T <- (1 - lr lambda_U) U^T - lr X^T G   gradient, decay and step on U at once, in place
 
-The last line is one `addmm_`: no gradient of U is ever stored, and U is passed over once rather than thrice. dX is
+The last line is done in place: no gradient of U is ever stored, nor passed over by an optimiser. dX is
 taken before U changes, so that this is SGD on all weights simultaneously, the same numbers as the textbook loop up to
-rounding. This is a linear cross-entropy fused with the optimiser step.
+rounding. This is a linear cross-entropy fused with the optimiser step. The products themselves are in `products`.
 """
 
 import math
@@ -18,7 +18,8 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from feature_collapse import artifacts
+from feature_collapse import artifacts, products
 from feature_collapse.collapse import measure
 from feature_collapse.config import Experiment, Run
-from feature_collapse.data import generator
+from feature_collapse.data import draw_words, generator
 from feature_collapse.networks import Network
 
 CHECKPOINT_SECONDS = 60
@@ -42,62 +43,79 @@ class TrainingError(Exception):
     """Training that cannot go on, in one line."""
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums over many vectors would otherwise depend on the number of threads. Costs less than a microsecond."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def decay(name: str, e: Experiment) -> float:
+    """Weight decay of a parameter, by its name: `lambda_W` for the words and what normalises them, `lambda_U` for all
+    that comes after."""
+    return e.lambda_W if name == "W" or name.startswith("phi.") else e.lambda_U
+
+
 class FusedStep:
     """One step of SGD for a network with a linear classifier on top: `features(sentences)` (B, F) times `U_T` (F, K),
-    no bias. Its buffers are allocated once."""
+    no bias. Nothing of the size of U is allocated."""
 
-    def __init__(self, network: torch.nn.Module, lr: float, lambda_W: float, lambda_U: float, batch_size: int):
-        self.network, self.lr, self.lambda_W, self.lambda_U = network, lr, lambda_W, lambda_U
-        self.upstream = [p for p in network.parameters() if p is not network.U_T]
-        self.S = network.U_T.new_empty(batch_size, network.U_T.shape[1])  # (B, K)
-        self.G = torch.empty_like(self.S)
-        self.dX = network.U_T.new_empty(batch_size, network.U_T.shape[0])  # (B, F)
+    def __init__(self, network: torch.nn.Module, e: Experiment):
+        self.network, self.lr = network, e.lr
+        self.upstream_threads = nullcontext if network.any_threads else one_thread
+        self.keep_U = 1 - e.lr * e.lambda_U
+        self.upstream = [(p, 1 - e.lr * decay(name, e)) for name, p in network.named_parameters() if name != "U_T"]
+        self.G = network.U_T.new_empty(e.batch_size, network.U_T.shape[1])  # (B, K)
 
-    def __call__(self, sentences: Tensor, labels: Tensor) -> tuple[float, int]:
-        """Take a step on sentences (B, L) of classes labels (B,). Returns the loss and how many were classified
-        rightly, both before the step."""
+    def __call__(self, sentences: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+        """Take a step on sentences (B, L) of classes labels (B,). Returns the loss and the scores (B, K), both before
+        the step."""
         B, U_T = len(labels), self.network.U_T
-        S, G, dX = self.S[:B], self.G[:B], self.dX[:B]
-        X = self.network.features(sentences)
+        G = self.G[:B]
+        with self.upstream_threads():
+            X = self.network.features(sentences)
         with torch.no_grad():
-            torch.mm(X, U_T, out=S)
-            correct = (S.argmax(1) == labels).sum()
+            S = products.scores(X, U_T)
             torch.log_softmax(S, 1, out=G)
             loss = -G.gather(1, labels[:, None]).mean()
             G.exp_()
             G.scatter_add_(1, labels[:, None], G.new_full((B, 1), -1))
             G /= B
-            torch.mm(G, U_T.T, out=dX)
-            X.backward(dX)
-            U_T.addmm_(X.T, G, beta=1 - self.lr * self.lambda_U, alpha=-self.lr)
-            for p in self.upstream:
-                p.mul_(1 - self.lr * self.lambda_W).add_(p.grad, alpha=-self.lr)
+            dX = products.gradient_to_features(G, U_T)
+            with self.upstream_threads():
+                X.backward(dX)
+            products.descend(U_T, X, G, self.lr, self.keep_U)
+            for p, keep in self.upstream:
+                p.mul_(keep).add_(p.grad, alpha=-self.lr)
                 p.grad = None
-        return loss.item(), int(correct)
+        return loss.item(), S
 
 
 class AutogradStep:
     """One step of SGD for any other network that returns scores (B, K): loss by autograd, step by `torch.optim`."""
 
-    def __init__(self, network: torch.nn.Module, lr: float, decay: float):
+    def __init__(self, network: torch.nn.Module, e: Experiment):
         self.network = network
-        self.optimiser = torch.optim.SGD(network.parameters(), lr=lr, weight_decay=decay)
+        groups = [{"params": [p], "weight_decay": decay(name, e)} for name, p in network.named_parameters()]
+        self.optimiser = torch.optim.SGD(groups, lr=e.lr)
 
-    def __call__(self, sentences: Tensor, labels: Tensor) -> tuple[float, int]:
+    def __call__(self, sentences: Tensor, labels: Tensor) -> tuple[float, Tensor]:
         """As `FusedStep.__call__`."""
         self.optimiser.zero_grad()
         S = self.network(sentences)
         loss = F.cross_entropy(S, labels)
         loss.backward()
         self.optimiser.step()
-        return loss.item(), int((S.argmax(1) == labels).sum())
+        return loss.item(), S.detach()
 
 
-def make_step(network: torch.nn.Module, e: Experiment) -> Callable[[Tensor, Tensor], tuple[float, int]]:
+def make_step(network: torch.nn.Module, e: Experiment) -> Callable[[Tensor, Tensor], tuple[float, Tensor]]:
     """The step for a network: fused where there is a linear classifier to fuse with."""
-    if hasattr(network, "U_T"):
-        return FusedStep(network, e.lr, e.lambda_W, e.lambda_U, e.batch_size)
-    return AutogradStep(network, e.lr, e.lambda_W)
+    return FusedStep(network, e) if hasattr(network, "U_T") else AutogradStep(network, e)
 
 
 class Training:
@@ -116,6 +134,7 @@ class Training:
         self.snapshots: dict[str, list[Tensor]] = {"epoch": [], "words": [], "u": []}
         self._order: Tensor | None = None
         self._record_steps = record_steps(experiment)
+        self._recorded_epochs = {(step - 1) // experiment.steps_per_epoch for step in self._record_steps}
         self._concepts = torch.arange(experiment.n_w) // experiment.s_c
         self._snapshot()
 
@@ -139,14 +158,21 @@ class Training:
             self._order = torch.randperm(e.N, generator=generator(self.seed, f"order of epoch {epoch}"))
         chosen = self._order[batch * e.batch_size : (batch + 1) * e.batch_size]
         device = self.network.U_T.device
-        sentences = self.data["train_sentences"][chosen].long().to(device)
-        labels = self.data["train_labels"][chosen].long().to(device)
-        loss, correct = self._take_step(sentences, labels)
+        labels = self.data["train_labels"][chosen].long()
+        if e.fresh:
+            stream = generator(self.seed, f"fresh sentences of step {self.steps}")
+            sentences = draw_words(self.data["Z"][labels].long(), self.data["mu"], stream)
+        else:
+            sentences = self.data["train_sentences"][chosen].long()
+        loss, scores = self._take_step(sentences.to(device), labels.to(device))
         if not math.isfinite(loss):
             raise TrainingError(f"the loss is {loss} at step {self.steps + 1} (epoch {epoch + 1})")
+        with one_thread():
+            self.network.constrain()
         self.steps += 1
         self.losses.append(loss)
-        self.accuracies.append(correct / len(chosen))
+        if epoch in self._recorded_epochs:
+            self.accuracies.append(_correct(scores.cpu(), labels) / len(chosen))
         if self.steps in self._record_steps:
             self._record()
 
@@ -168,13 +194,9 @@ class Training:
     def _measures(self) -> dict[str, float]:
         if not all(p.isfinite().all() for p in self.network.parameters()):
             raise TrainingError(f"a weight is not finite at step {self.steps} (epoch {self.epoch:g})")
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # sums over many vectors would otherwise depend on the number of threads
-        try:
+        with one_thread():
             words, u = self.network.words().cpu(), self.network.u().cpu()
             return measure(words, self._concepts, u.flatten(0, 1), self.data["Z"].flatten())
-        finally:
-            torch.set_num_threads(threads)
 
     @torch.no_grad()
     def _snapshot(self) -> None:
@@ -184,10 +206,6 @@ class Training:
             self.snapshots["words"].append(self.network.words().half().cpu())
             self.snapshots["u"].append(self.network.u()[:classes].half().cpu())
 
-    def weights(self) -> dict[str, Tensor]:
-        """`W` (n_w, d), the word embeddings as rows, and `U` (K, L d)."""
-        return {"W": self.network.W.detach().cpu(), "U": self.network.U_T.detach().cpu().T.contiguous()}
-
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that `resume` needs to go on as if nothing had happened: tensors, and JSON values."""
         tensors = {f"weights.{name}": p.detach().cpu().clone() for name, p in self.network.state_dict().items()}
@@ -196,7 +214,8 @@ class Training:
             "steps": self.steps,
             "losses": list(self.losses),
             "accuracies": list(self.accuracies),
-            "history": list(self.history),
+            # JSON has no numbers that are not finite, as are directions of vectors that have vanished
+            "history": [{k: v if math.isfinite(v) else None for k, v in row.items()} for row in self.history],
         }
         return tensors, notes
 
@@ -208,7 +227,8 @@ class Training:
             parts[part][key] = tensor
         self.network.load_state_dict(parts["weights"])
         self.snapshots |= {name: list(stack) for name, stack in parts["snapshots"].items()}
-        self.steps, self.history = notes["steps"], list(notes["history"])
+        self.steps = notes["steps"]
+        self.history = [{k: math.nan if v is None else v for k, v in row.items()} for row in notes["history"]]
         self.losses, self.accuracies = notes["losses"], notes["accuracies"]
         self._order = None
 
@@ -234,12 +254,19 @@ def record_steps(experiment: Experiment) -> set[int]:
 
 @torch.no_grad()
 def accuracy(network: torch.nn.Module, sentences: Tensor, labels: Tensor) -> float:
-    """Share of sentences (N, L) that the network puts into their class."""
+    """Share of sentences (N, L) that the network, evaluated, puts into their class."""
     device = next(network.parameters()).device
+    network.eval()
     correct = 0
     for x, k in zip(sentences.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-        correct += int((network(x.long().to(device)).argmax(1) == k.to(device)).sum())
+        correct += _correct(network(x.long().to(device)).cpu(), k)
+    network.train()
     return correct / len(labels)
+
+
+def _correct(scores: Tensor, labels: Tensor) -> int:
+    """How many of the scores (B, K) are highest at their label (B,)."""
+    return int((scores.argmax(1) == labels).sum())
 
 
 def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
@@ -271,7 +298,7 @@ def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
     progress.close()
 
     outputs = {name: run.folder / name for name in ("weights.safetensors", "snapshots.safetensors", "history.csv")}
-    weights = {name: tensor.numpy() for name, tensor in training.weights().items()}
+    weights = {name: tensor.numpy() for name, tensor in training.network.weights().items()}
     artifacts.write_arrays(outputs["weights.safetensors"], run, weights)
     snapshots = {name: torch.stack(s).numpy() for name, s in training.snapshots.items() if s}
     artifacts.write_arrays(outputs["snapshots.safetensors"], run, snapshots)
