@@ -5,11 +5,16 @@ import json
 import math
 import os
 import pickle
+import resource
+import subprocess
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors
 import safetensors.numpy
@@ -350,6 +355,53 @@ def test_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "file.txt").stat().st_mode & 0o777 == 0o640
 
 
+def test_what_a_killed_process_has_left_half_written_is_taken_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    for _ in range(3):
+        if not os.fork():
+            with artifacts.atomic(path) as temporary:
+                temporary.write_text("half, and longer than the whole")
+                os.kill(os.getpid(), 9)
+        os.wait()
+    assert not path.exists() and len(list(tmp_path.iterdir())) == 1
+    with artifacts.atomic(path) as temporary:
+        assert temporary.read_text() == ""
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_many_who_write_one_file_at_once_each_writes_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+
+    def write(letter: str) -> str:
+        with artifacts.atomic(path) as temporary, open(temporary, "w") as file:
+            for _ in range(10):
+                file.write(letter * 1000)
+                file.flush()
+                time.sleep(0.0005)
+        return path.read_text()
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(write, "abcdefgh" * 3))
+    assert {len(text) for text in seen} == {10_000}
+    assert all(len(set(text)) == 1 for text in seen)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file_and_is_told_with_the_name_of_the_file(run: Run, weights: Path) -> None:
+    """What is written stops at a limit, as it would where the disk ends."""
+    before, limit = weights.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"weights\.safetensors'$"):
+            artifacts.write_arrays(weights, run, {"W": np.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert weights.read_bytes() == before
+    assert list(run.folder.iterdir()) == [weights]
+
+
 def test_checksum_is_sha256_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert artifacts.checksum(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -383,3 +435,46 @@ def test_table_without_its_record_is_refused(run: Run, history: Path) -> None:
     (run.folder / "run.json").unlink()
     with pytest.raises(ArtifactError, match=r"run\.json: is missing"):
         artifacts.covered(run.folder / "history.csv", run)
+
+
+TABLE = pd.DataFrame({"name": ["a", "é"], "value": [0.1, None]})
+
+
+@pytest.fixture
+def table(run: Run) -> Path:
+    """A table of several runs, with its checksum beside it."""
+    path = Path("results/theory.csv")
+    artifacts.write_csv(path, TABLE)
+    return path
+
+
+def test_table_is_read_as_it_was_written(table: Path) -> None:
+    pd.testing.assert_frame_equal(artifacts.read_csv(table), TABLE)
+    assert subprocess.run(["sha256sum", "--check", "results/theory.csv.sha256"], check=True)
+
+
+def table_is_refused(path: Path, wrong: str) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        artifacts.read_csv(path)
+    assert str(caught.value) == f"{path}: {wrong}; rebuild it with: snakemake --cores all --force {path}"
+
+
+def test_table_that_is_damaged_foreign_or_alone_is_refused(table: Path) -> None:
+    whole, beside = table.read_bytes(), Path(f"{table}.sha256")
+    for changed in (b"", whole[:-1], whole + b"\n", whole.replace(b"0.1", b"0.2"), b"\xff"):
+        table.write_bytes(changed)
+        table_is_refused(table, "is not the file whose checksum is beside it")
+    table.write_bytes(whole)
+    checksum = beside.read_bytes()
+    for changed in (b"", checksum[1:], checksum.replace(b"theory", b"claims"), b"\xff"):
+        beside.write_bytes(changed)
+        table_is_refused(table, "is not the file whose checksum is beside it")
+    other = Path("results/smoke/theory.csv")
+    artifacts.write_csv(other, TABLE)
+    other.replace(table)
+    Path(f"{other}.sha256").replace(beside)
+    table_is_refused(table, "is not the file whose checksum is beside it")
+    beside.unlink()
+    table_is_refused(table, "has no checksum beside it")
+    table.unlink()
+    table_is_refused(table, "is missing")

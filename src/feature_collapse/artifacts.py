@@ -1,17 +1,18 @@
 """Reading and writing artifacts: whole or not at all, and never trusted without a look.
 
 Every file is written under another name, flushed and renamed, so that a reader never sees half of one. Arrays
-(safetensors) and JSON carry the run they belong to, its resolved experiment and a checksum of their content;
-CSV files of a run are covered by the checksums in its `run.json`. Nothing is pickled.
+(safetensors) and JSON carry the run they belong to, its resolved experiment and a checksum of their content; the
+`history.csv` of a run is covered by the checksums in its `run.json`, any other table by the `.csv.sha256` beside it.
+Nothing is pickled.
 """
 
+import fcntl
 import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,42 @@ class ArtifactError(Exception):
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place once the block has ended without an exception."""
+    """A temporary path beside `path`, which takes its place once the block has ended without an exception. Raises
+    OSError, with the name of the file, when the disk is full or the folder cannot be written.
+
+    The temporary name is always the same: what a killed process leaves there is taken by the next that writes the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with _alone(temporary):
+            try:
+                yield temporary
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold `path` as an empty file, so that of two processes that write it the second waits for the first."""
+    held = False
+    while not held:
+        with open(path, "ab") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):  # the first has moved it away
+                held = os.path.samestat(os.fstat(file.fileno()), path.stat())
+            if held:
+                file.truncate(0)
+                yield
 
 
 def write_arrays(path: Path, run: Run, arrays: Mapping[str, np.ndarray], **notes: Any) -> None:
@@ -77,10 +101,31 @@ def read_arrays(path: Path, run: Run) -> tuple[dict[str, np.ndarray], dict[str, 
     return arrays, label["notes"]
 
 
+def write_csv(path: Path, rows: pd.DataFrame) -> None:
+    """Write a table, and its checksum beside it as `sha256sum --check` reads it."""
+    with atomic(path) as temporary:
+        rows.to_csv(temporary, index=False)
+    with atomic(_beside(path)) as temporary:
+        temporary.write_text(f"{checksum(path)}  {path}\n", encoding="utf-8")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table of `write_csv`. Raises ArtifactError unless it is the one that was written there."""
+    try:
+        whole = f"{checksum(path)}  {path}\n" == _beside(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        wrong = "is missing" if error.filename == str(path) else "has no checksum beside it"
+        raise ArtifactError(path, wrong) from None
+    except (OSError, *NOT_OURS):
+        whole = False
+    if not whole:
+        raise ArtifactError(path, "is not the file whose checksum is beside it")
+    return pd.read_csv(path)
+
+
 def write_table(stem: Path, rows: pd.DataFrame, markdown: str) -> None:
     """Write a table as `stem.csv`, for programs, and as `stem.md`, for readers."""
-    with atomic(stem.with_suffix(".csv")) as temporary:
-        rows.to_csv(temporary, index=False)
+    write_csv(stem.with_suffix(".csv"), rows)
     with atomic(stem.with_suffix(".md")) as temporary:
         temporary.write_text(markdown, encoding="utf-8")
 
@@ -123,6 +168,10 @@ def covered(path: Path, run: Run) -> Path:
     return path
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
 def _label(path: Path, run: Run) -> dict[str, Any]:
     return {"artifact": path.stem, "run": run.name, "seed": run.seed, "experiment": run.experiment.model_dump()}
 
@@ -153,9 +202,3 @@ def _finite(content: Any) -> Any:
 
 def _dumps(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

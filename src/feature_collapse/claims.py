@@ -125,6 +125,6 @@ def make(scale: str, config: Config) -> None:
         if of_seed == seed
     }
     names = {m.table for claim in claims for m in claim.measures if m.table}
-    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in names if (folder / f"{name}.csv").exists()}
+    tables = {name: artifacts.read_csv(folder / f"{name}.csv") for name in names if (folder / f"{name}.csv").exists()}
     rows = evaluate(claims, runs, tables)
     artifacts.write_table(folder / "claims", rows, markdown(rows))

@@ -356,6 +356,5 @@ def make(scale: str, starts: int) -> None:
             with artifacts.atomic(folder / "counterexamples" / f"{i}.safetensors") as temporary:
                 safetensors.numpy.save_file({"W": found.W, "U": found.U}, temporary)
     rows, slopes = pd.DataFrame([found.row for found in checks]).drop(columns="seconds"), gradients(checked)
-    with artifacts.atomic(folder / "enumeration_gradients.csv") as temporary:
-        slopes.to_csv(temporary, index=False)
+    artifacts.write_csv(folder / "enumeration_gradients.csv", slopes)
     artifacts.write_table(folder / "enumeration", rows, markdown(rows, slopes))

@@ -235,10 +235,7 @@ def lambda_transition(rows: pd.DataFrame, curves: dict[str, tuple[Experiment, li
 
 
 def _lambda_transition(scale: str, config: Config) -> Figure:
-    table = Path("results") / scale / "studies" / "lambda.csv"
-    if not table.exists():
-        raise artifacts.ArtifactError(table, "is missing")
-    rows = pd.read_csv(table)
+    rows = artifacts.read_csv(Path("results") / scale / "studies" / "lambda.csv")
     experiments = {run.experiment.mu: run.experiment for run in config.study("lambda", scale)}
     values = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60).tolist()
     return lambda_transition(rows, {law: (experiment, values) for law, experiment in experiments.items()})

@@ -35,5 +35,4 @@ def row(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
 def make(name: str, scale: str, config: Config) -> None:
     """Write the table of a study from the metrics of its runs. Raises ConfigError for a study that is not there."""
     rows = [row(run, artifacts.read_json(run.folder / "metrics.json", run)) for run in config.study(name, scale)]
-    with artifacts.atomic(Path("results") / scale / "studies" / f"{name}.csv") as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+    artifacts.write_csv(Path("results") / scale / "studies" / f"{name}.csv", pd.DataFrame(rows))
