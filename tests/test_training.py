@@ -1,12 +1,17 @@
 """Training: the fused step against autograd and the textbook, schedule, records, resumption, threads, failures."""
 
 import copy
+import errno
 import json
 import math
+import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -16,7 +21,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from feature_collapse import artifacts, data, training
+from feature_collapse import artifacts, data, networks, training
 from feature_collapse.config import Config, Experiment, Run
 from feature_collapse.networks import ARCHITECTURES, NORMALISATIONS, Network
 from feature_collapse.textbook import TextbookNetwork, textbook_optimiser, textbook_step
@@ -444,8 +449,24 @@ def test_make_writes_what_training_gives(prepared: Run) -> None:
     assert record["seconds"] > 0 and record["peak_memory_mb"] > 1 and record["threads"] == 1
 
 
-def test_sigterm_leaves_a_checkpoint_from_which_the_same_bytes_come(
-    prepared: Run, monkeypatch: pytest.MonkeyPatch
+def stop_at(run: Run, steps: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Begin to train a run and send a signal after so many steps."""
+    step = Training.step
+
+    def interrupted(self: Training) -> None:
+        step(self)
+        if self.steps == steps:
+            signal.raise_signal(number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "step", interrupted)
+        with pytest.raises(SystemExit, match="a rerun goes on from there"):
+            training.make(run, quiet=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_leaves_a_checkpoint_from_which_the_same_bytes_come(
+    prepared: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     training.make(prepared, quiet=True)
     expected = outputs(prepared)
@@ -453,16 +474,7 @@ def test_sigterm_leaves_a_checkpoint_from_which_the_same_bytes_come(
         (prepared.folder / name).unlink()
 
     step = Training.step
-
-    def interrupted(self: Training) -> None:
-        step(self)
-        if self.steps == 6:
-            signal.raise_signal(signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "step", interrupted)
-        with pytest.raises(SystemExit):
-            training.make(prepared, quiet=True)
+    stop_at(prepared, 6, number)
     assert (prepared.folder / "checkpoint.safetensors").exists()
     assert not (prepared.folder / "weights.safetensors").exists()
 
@@ -485,6 +497,99 @@ def test_checkpoint_of_another_configuration_is_not_taken_up(
     assert "starting anew" in capsys.readouterr().err
     weights, _ = artifacts.read_arrays(prepared.folder / "weights.safetensors", prepared)
     assert same({k: torch.from_numpy(v) for k, v in weights.items()}, trained(prepared.experiment).network.weights())
+
+
+def test_checkpoint_made_from_other_data_is_not_taken_up(prepared: Run, capsys: pytest.CaptureFixture) -> None:
+    stop_at(prepared, 6)
+    other = data.generate(prepared.experiment, 1)
+    arrays = {name: tensor.numpy() for name, tensor in other.items()}
+    artifacts.write_arrays(prepared.folder / "data.safetensors", prepared, arrays)
+    training.make(prepared, quiet=True)
+    assert "starting anew" in capsys.readouterr().err
+    whole = training.train(prepared.experiment, 0, other)
+    weights, _ = artifacts.read_arrays(prepared.folder / "weights.safetensors", prepared)
+    assert same({k: torch.from_numpy(v) for k, v in weights.items()}, whole.network.weights())
+
+
+def test_checkpoint_made_by_other_code_is_not_taken_up(
+    prepared: Run, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stop_at(prepared, 6)
+    edited = Path(shutil.copy(networks.__file__, tmp_path))
+    edited.write_text(edited.read_text("utf-8") + "# edited\n", "utf-8")
+    monkeypatch.setattr(networks, "__file__", str(edited))
+    training.make(prepared, quiet=True)
+    assert "starting anew" in capsys.readouterr().err
+
+
+def test_the_code_a_checkpoint_depends_on_is_what_training_imports(prepared: Run) -> None:
+    script = "from feature_collapse.training import Path, _made_from; print(*_made_from(Path('data.safetensors')))"
+    command = [sys.executable, "-c", script]
+    printed = subprocess.run(command, cwd=prepared.folder, capture_output=True, text=True, check=True).stdout
+    assert {"data.safetensors", "training.py", "networks.py", "collapse.py", "config.py"} <= set(printed.split())
+    assert "figures.py" not in printed
+
+
+def test_training_gives_back_the_handlers_of_signals(prepared: Run) -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    training.make(prepared, quiet=True)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    stop_at(prepared, 3)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def full_disk(*arguments: object, **notes: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "checkpoint.safetensors")
+
+
+def test_training_goes_on_where_a_checkpoint_finds_no_room(
+    prepared: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    write_arrays = artifacts.write_arrays
+
+    def refuse(path: Path, *rest: object, **notes: object) -> None:
+        (full_disk if path.stem == "checkpoint" else write_arrays)(path, *rest, **notes)
+
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(artifacts, "write_arrays", refuse)
+    training.make(prepared)
+    assert "tiny/seed0: no checkpoint: [Errno 28] No space left on device" in capsys.readouterr().err
+    assert artifacts.read_json(prepared.folder / "run.json", prepared)
+    for name in OUTPUTS:
+        (prepared.folder / name).unlink()
+    with pytest.raises(OSError, match="No space left"):
+        stop_at(prepared, 6)
+
+
+def test_training_goes_on_where_its_progress_cannot_be_written(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: False, write=full_disk, flush=full_disk))
+    training.make(prepared)
+    assert artifacts.read_json(prepared.folder / "run.json", prepared)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("parameter", ["W", "U_T"])
+def test_weight_that_is_not_finite_ends_training_at_once_and_keeps_the_last_good_checkpoint(
+    prepared: Run, monkeypatch: pytest.MonkeyPatch, wrong: float, parameter: str
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    step = Training.step
+
+    def spoiled(self: Training) -> None:
+        step(self)
+        if self.steps == 6:  # no row of history is due
+            with torch.no_grad():
+                getattr(self.network, parameter)[0, -1] = wrong
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "step", spoiled)
+        with pytest.raises(TrainingError, match=r"a weight is not finite at step 6 \(epoch 1\.5\)"):
+            training.make(prepared, quiet=True)
+    _, notes = artifacts.read_arrays(prepared.folder / "checkpoint.safetensors", prepared)
+    assert notes["steps"] == 5
+    assert sorted(path.name for path in prepared.folder.iterdir()) == ["checkpoint.safetensors", "data.safetensors"]
+    training.make(prepared, quiet=True)
+    assert pd.read_csv(prepared.folder / "history.csv").to_dict("records") == trained(prepared.experiment).history
 
 
 def test_training_says_where_it_is(prepared: Run, capsys: pytest.CaptureFixture) -> None:

@@ -19,7 +19,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -191,9 +192,14 @@ class Training:
         self._snapshot()
 
     @torch.no_grad()
-    def _measures(self) -> dict[str, float]:
-        if not all(p.isfinite().all() for p in self.network.parameters()):
+    def check_weights(self) -> None:
+        """Raises TrainingError when a weight is not finite. Their sum is finite only if all are, and cheap."""
+        if not all(math.isfinite(p.sum().item()) for p in self.network.parameters()):
             raise TrainingError(f"a weight is not finite at step {self.steps} (epoch {self.epoch:g})")
+
+    @torch.no_grad()
+    def _measures(self) -> dict[str, float]:
+        self.check_weights()
         with one_thread():
             words, u = self.network.words().cpu(), self.network.u().cpu()
             return measure(words, self._concepts, u.flatten(0, 1), self.data["Z"].flatten())
@@ -273,28 +279,35 @@ def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
     """Train a run on its `data.safetensors` and write `weights.safetensors`, `history.csv`, `snapshots.safetensors`
     and `run.json`.
 
-    Every minute, and on SIGTERM, a checkpoint is left beside them; the next call goes on from it and ends with the
-    same bytes. Raises TrainingError when the loss or a weight is not finite, leaving the last checkpoint.
+    Every minute, and on SIGTERM and SIGINT, a checkpoint is left beside them; the next call goes on from it and ends
+    with the same bytes. Raises TrainingError when the loss or a weight is not finite, leaving the last checkpoint.
     """
     begun = time.monotonic()
     torch.set_num_threads(threads)
     data_file, checkpoint = run.folder / "data.safetensors", run.folder / "checkpoint.safetensors"
     arrays, _ = artifacts.read_arrays(data_file, run)
+    made_from = _made_from(data_file)
     training = Training(run.experiment, run.seed, {k: torch.from_numpy(v) for k, v in arrays.items()})
-    earlier = _resume(training, checkpoint, run)
-    terminated = _catch_sigterm()
+    earlier = _resume(training, checkpoint, run, made_from)
     saved = time.monotonic()
     progress = Progress(run, training, quiet)
-    while not training.done:
-        training.step()
-        progress.update()
-        if terminated or (time.monotonic() - saved > CHECKPOINT_SECONDS and not training.done):
-            tensors, notes = training.state()
-            notes["seconds"] = earlier + time.monotonic() - begun
-            artifacts.write_arrays(checkpoint, run, {k: v.numpy() for k, v in tensors.items()}, **notes)
-            saved = time.monotonic()
-        if terminated:
-            raise SystemExit(f"{run.name}: terminated at epoch {training.epoch:.2f}; a rerun goes on from there")
+    with _stop_signals() as received:
+        while not training.done:
+            training.step()
+            training.check_weights()
+            progress.update()
+            if received or (time.monotonic() - saved > CHECKPOINT_SECONDS and not training.done):
+                tensors, notes = training.state()
+                notes |= {"made_from": made_from, "seconds": earlier + time.monotonic() - begun}
+                try:
+                    artifacts.write_arrays(checkpoint, run, {k: v.numpy() for k, v in tensors.items()}, **notes)
+                except OSError as error:
+                    if received:
+                        raise
+                    progress.say(f"no checkpoint: {error}")  # a full disk may have room again when training ends
+                saved = time.monotonic()
+            if received:
+                raise SystemExit(f"{run.name}: terminated at epoch {training.epoch:.2f}; a rerun goes on from there")
     progress.close()
 
     outputs = {name: run.folder / name for name in ("weights.safetensors", "snapshots.safetensors", "history.csv")}
@@ -350,7 +363,12 @@ class Progress:
         elif recorded and not self.quiet:
             elapsed = time.monotonic() - self.begun
             left = elapsed / (self.training.steps - self.first) * (self.run.experiment.steps - self.training.steps)
-            print(f"{self.run.name}: {self._state()}, {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
+            self.say(f"{self._state()}, {tqdm.format_interval(left)} left")
+
+    def say(self, what: str) -> None:
+        """A line on standard error. Training goes on where it cannot be written: its log may be on a full disk."""
+        with suppress(OSError):
+            print(f"{self.run.name}: {what}", file=sys.stderr, flush=True)
 
     def _state(self) -> str:
         row = self.training.history[-1]
@@ -363,8 +381,14 @@ class Progress:
         self.bar.close()
 
 
-def _resume(training: Training, checkpoint: Any, run: Run) -> float:
-    """Take up a checkpoint of the same run, if there is one. Returns the seconds spent before it."""
+def _made_from(data_file: Path) -> dict[str, str]:
+    """Checksums of what a training depends on beside its configuration: its data, and the modules it imports."""
+    modules = [module.__file__ for name, module in sys.modules.items() if name.startswith("feature_collapse.")]
+    return {path.name: artifacts.checksum(path) for path in [data_file, *map(Path, sorted(modules))]}
+
+
+def _resume(training: Training, checkpoint: Path, run: Run, made_from: dict[str, str]) -> float:
+    """Take up a checkpoint of the same run, data and code, if there is one. Returns the seconds spent before it."""
     if not checkpoint.exists():
         return 0.0
     try:
@@ -372,16 +396,25 @@ def _resume(training: Training, checkpoint: Any, run: Run) -> float:
     except artifacts.ArtifactError as error:
         print(f"starting anew: {error}", file=sys.stderr)
         return 0.0
+    if notes.get("made_from") != made_from:
+        print(f"starting anew: {checkpoint}: was made from other data or by other code", file=sys.stderr)
+        return 0.0
     training.resume({name: torch.from_numpy(array) for name, array in arrays.items()}, notes)
     print(f"{run.name}: going on from epoch {training.epoch:.2f}", file=sys.stderr, flush=True)
     return notes["seconds"]
 
 
-def _catch_sigterm() -> list[int]:
-    """A list that is empty until SIGTERM has come."""
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that is empty until SIGTERM or SIGINT has come; what they did before comes back at the end."""
     received: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
-    return received
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _device(name: str) -> torch.device:
