@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 from feature_collapse.config import Config, ConfigError
+from feature_collapse.locks import forget_dead_locks
+
+ALIVE = forget_dead_locks()  # a killed Snakemake is no reason to unlock by hand
 
 
 def config_or_exit(look_up):

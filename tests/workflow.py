@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,17 +54,21 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def start(folder: Path, *module_and_arguments: str, **variables: str) -> subprocess.Popen:
-    """`python -m ...` in a folder, with the folder's own modules."""
+def start(
+    folder: Path, *module_and_arguments: str, prefix: Sequence[str] = (), **variables: str | None
+) -> subprocess.Popen:
+    """`python -m ...` in a folder, with the folder's own modules, as the leader of a process group. `prefix` is a command
+    to run it by; a variable that is None is taken from its environment."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder / "src"),
+        "SNAKEMAKE_PROFILE": None,
         **variables,
     }
-    environment.pop("SNAKEMAKE_PROFILE", None)
+    environment = {name: value for name, value in environment.items() if value is not None}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-m", *module_and_arguments]
-    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
+    command = [*prefix, sys.executable, "-m", *module_and_arguments]
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, process_group=0, **pipes)
 
 
 def finish(process: subprocess.Popen) -> subprocess.CompletedProcess:
