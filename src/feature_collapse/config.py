@@ -102,16 +102,27 @@ class _Scale(BaseModel):
 
     leave_out: list[str]
     override: dict[str, Any]
+    thin_studies: bool = False  # of each axis of a study the first and the last value, and of its seeds the first two
 
 
-class Study(BaseModel):
-    """A grid of runs: every base experiment with every combination of what varies, and every seed."""
+class Grid(BaseModel):
+    """Every base experiment with every combination of what varies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    base: list[str] = Field(min_length=1)  # experiments, with overrides as in the names of runs
-    vary: dict[str, list[Any]]  # key -> values; "a=b" gives two keys the same value
+    base: list[str] = Field(min_length=1)  # runs without their seeds: [scale/]experiment[+key=value...]
+    vary: dict[str, Annotated[list[Any], Field(min_length=1)]]  # key -> values; "a=b" gives two keys the same value
+
+
+class Study(BaseModel):
+    """A question, and the runs that answer it: grids, with every seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    question: str
+    grids: list[Grid] = Field(min_length=1)
     seeds: list[Seed] = Field(min_length=1)
+    on_request: bool = False  # not one of those that the target `studies` makes
 
 
 class _File(BaseModel):
@@ -171,6 +182,7 @@ class Config:
         for scale in ("", *self.scales):
             for name in self.experiments(scale):
                 self._resolve(scale, name, {})
+        for scale in ("", *(name for name in self.scales if self._file.scales[name].thin_studies)):
             for study in self.studies:
                 try:
                     self.study(study, scale)
@@ -221,21 +233,46 @@ class Config:
         return Run(name, scale, self._resolve(scale, experiment, override), int(seed))
 
     def study(self, name: str, scale: str = "") -> list[Run]:
-        """The runs of a study. A value that is the base's own leaves no trace in a run's name, so that studies share
-        the runs they have in common. Raises ConfigError for a study that is not there."""
+        """The runs of a study, at the scales that its bases name, or all at `scale`.
+
+        A run takes as many steps as its base, to the nearest whole epoch, unless it is told its epochs. A value that is
+        the base's own leaves no trace in a run's name, so that studies share the runs they have in common. Raises
+        ConfigError for a study that is not there.
+        """
+        study = self.question(name)
+        thin = bool(scale) and self._file.scales[scale].thin_studies
+        experiments: dict[str, Experiment] = {}
+        for grid in study.grids:
+            axes = [[values[0], values[-1]] if thin else values for values in grid.vary.values()]
+            for base in grid.base:
+                for values in product(*axes):
+                    settings = {}
+                    for keys, value in zip(grid.vary, values, strict=True):
+                        settings |= dict.fromkeys(keys.split("="), value)
+                    run, experiment = self._varied(base, settings, scale)
+                    experiments[run] = experiment
+        seeds = study.seeds[:2] if thin else study.seeds
+        return [Run(f"{run}/seed{s}", run.rpartition("/")[0], e, s) for run, e in experiments.items() for s in seeds]
+
+    def _varied(self, base: str, settings: dict[str, Any], scale: str) -> tuple[str, Experiment]:
+        """A base with other settings, at another scale if one is given: its name without the seed, and its
+        experiment."""
+        own_scale, _, rest = base.rpartition("/")
+        experiment, *given = rest.split("+")
+        place = f"{scale or own_scale}/".lstrip("/")
+        bare = self.run(f"{place}{experiment}/seed0").experiment
+        plain = self.run(f"{place}{rest}/seed0").experiment if given else bare
+        changed = self._resolve(scale or own_scale, experiment, _differences(plain, bare) | settings)
+        if "epochs" not in settings and changed.steps_per_epoch != plain.steps_per_epoch:
+            changed = changed.model_copy(update={"epochs": max(1, round(plain.steps / changed.steps_per_epoch))})
+        changes = sorted(_differences(changed, bare).items())
+        return place + "+".join([experiment, *(f"{key}={_written(value)}" for key, value in changes)]), changed
+
+    def question(self, name: str) -> Study:
+        """A study as it is configured. Raises ConfigError for one that is not there."""
         if name not in self._file.studies:
             raise ConfigError(f"{self.path}: studies: no {name!r}; there are {', '.join(self._file.studies)}")
-        study = self._file.studies[name]
-        runs = []
-        for base, *values in product(study.base, *study.vary.values()):
-            plain = self.run(f"{scale}/{base}/seed0".lstrip("/")).experiment.model_dump()
-            experiment, *given = base.split("+")
-            changes = dict(change.split("=") for change in given)
-            for keys, value in zip(study.vary, values, strict=True):
-                changes |= {key: value for key in keys.split("=") if plain.get(key) != value}
-            settings = "".join(f"+{key}={changes[key]}" for key in sorted(changes))
-            runs += [self.run(f"{scale}/{experiment}{settings}/seed{seed}".lstrip("/")) for seed in study.seeds]
-        return list({run.name: run for run in runs}.values())
+        return self._file.studies[name]
 
     @property
     def studies(self) -> list[str]:
@@ -263,6 +300,17 @@ def _first_error(error: ValidationError) -> str:
         return f"{key}: missing key"
     message = first["msg"].removeprefix("Value error, ")
     return f"{_one_line(key)}: {message}, not {_one_line(first['input'])}" if key else message
+
+
+def _differences(experiment: Experiment, other: Experiment) -> dict[str, Any]:
+    """The settings of an experiment that are not those of the other."""
+    theirs = other.model_dump()
+    return {key: value for key, value in experiment.model_dump().items() if value != theirs[key]}
+
+
+def _written(value: Any) -> str:
+    """A setting as it stands in a run's name: true and 1, not True and 1.0."""
+    return str(value).lower().removesuffix(".0")
 
 
 def _one_line(thing: object) -> str:
