@@ -6,6 +6,7 @@ instance the frequency `mu_beta` of each word; means over groups are uniform. Ev
 (type I or II); at type III only the directions collapse. All are computed in float64.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -86,6 +87,8 @@ def equiangularity(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> f
     """`max |cos(m_g - m, m_g' - m) + 1/(G - 1)|`, how far the means are from equal, maximal angles (NC2 of Papyan, Han,
     Donoho, 2020, https://arxiv.org/abs/2008.08186)."""
     g = grouped(x, groups, weight)
+    if len(g.means) < 2:
+        return math.nan
     directions = torch.nn.functional.normalize(g.means - g.means.mean(0), dim=1, eps=0)
     first, second = g.pairs
     return ((directions[first] * directions[second]).sum(1) + 1 / (len(g.means) - 1)).abs().max().item()

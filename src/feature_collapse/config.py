@@ -43,7 +43,7 @@ class Experiment(BaseModel):
     distinct_latents: bool
     fresh: bool
     label_noise: float = Field(ge=0, lt=1)
-    d: int = Field(ge=1, le=100_000)
+    d: int = Field(ge=2, le=100_000)
     normalisation: Literal["none", "layernorm", "layernorm_affine", "rmsnorm", "l2", "batchnorm", "fixed_norm"]
     architecture: Literal["linear", "mlp1", "mlp2", "transformer"]
     init_scale: float = Field(gt=0, le=1000)
@@ -220,7 +220,7 @@ class Config:
             raise ConfigError(f"{name!r}: not the name of a run; write [scale/]experiment/seedN, as in fig4b/seed0")
         scale, experiment, changes, seed = match.groups(default="")
         known = self.experiments(scale)
-        if experiment not in self._file.experiments:
+        if experiment not in known:
             raise ConfigError(f"{self.path}: experiments: no {experiment!r}; there are {', '.join(known)}")
         override = {}
         for key, value in re.findall(r"\+(\w+)=([\w.-]+)", changes):

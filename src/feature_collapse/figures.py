@@ -130,7 +130,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
 def word_frequencies(data: dict[str, dict[str, np.ndarray]], n_c: int) -> Figure:
     """The law `mu_beta` of each experiment in `data`, and how often the words occur in its training sentences."""
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
-    panels = figure.subplots(1, len(data), sharex=True, sharey=True)
+    panels = figure.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, arrays) in zip(panels, data.items(), strict=True):
         mu = arrays["mu"]
         counts = np.bincount(arrays["train_sentences"].ravel(), minlength=n_c * len(mu)).reshape(n_c, -1)
