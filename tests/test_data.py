@@ -226,3 +226,32 @@ def test_make_writes_what_generate_draws(run: Run) -> None:
     data.make(run)
     arrays, _ = artifacts.read_arrays(run.folder / "data.safetensors", run)
     assert {name: array.tolist() for name, array in arrays.items()} == numbers(data.generate(run.experiment, run.seed))
+
+
+@given(share=st.floats(0, 0.99), K=st.integers(2, 9), n=st.integers(1, 60), seed=st.integers(0, 1000))
+def test_a_share_of_the_labels_is_wrong_and_no_more(share: float, K: int, n: int, seed: int) -> None:
+    true = torch.arange(n) % K
+    given_labels = data.wrong_labels(true.to(torch.uint8), K, share, data.generator(seed, "wrong labels"))
+    assert given_labels.dtype == torch.uint8
+    assert (given_labels != true).sum() == round(share * n)
+    assert int(given_labels.max()) < K
+
+
+def test_a_wrong_label_is_any_other_class_alike() -> None:
+    true = torch.zeros(6000, dtype=torch.int16)
+    wrong = data.wrong_labels(true, 4, 0.999, data.generator(0, "wrong labels"))
+    counts = torch.bincount(wrong[wrong > 0].long(), minlength=4)[1:]
+    assert chisquare(counts.numpy()).pvalue > UNLIKELY
+
+
+def test_label_noise_leaves_sentences_and_test_labels_as_they_are(tiny: Callable[..., Experiment]) -> None:
+    clean, noisy = data.generate(tiny(), 0), data.generate(tiny(label_noise=0.5), 0)
+    assert [name for name in clean if not torch.equal(clean[name], noisy[name])] == ["train_labels"]
+
+
+def test_drawn_words_are_of_their_concepts_and_follow_mu() -> None:
+    mu = data.word_frequencies("zipf", 5)
+    concepts = torch.tensor([[0, 2, 1]]).expand(4000, 3)
+    words = data.draw_words(concepts, mu, data.generator(0, "sentences"))
+    assert torch.equal(words // 5, concepts)
+    assert chisquare(torch.bincount((words % 5).flatten(), minlength=5).numpy(), 12000 * mu.numpy()).pvalue > UNLIKELY

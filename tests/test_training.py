@@ -164,11 +164,15 @@ def test_network_without_a_linear_classifier_takes_the_textbook_step(tiny: Calla
         assert torch.allclose(p, old - e.lr * (gradient + 0.01 * old), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("normalisation", NORMALISATIONS)
-def test_number_of_threads_does_not_change_a_byte(config: Config, normalisation: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [{"normalisation": n} for n in NORMALISATIONS] + [{"architecture": a} for a in ("mlp1", "transformer")],
+    ids=str,
+)
+def test_number_of_threads_does_not_change_a_byte(config: Config, kind: dict[str, str]) -> None:
     paper = config.run("fig4b/seed0").experiment.model_dump()  # at these sizes every product and sum is shared out
     short = {"n_spl": 1, "n_test": 1, "epochs": 2, "records": 1, "snapshot_classes": 1, "init_scale": 1}
-    e = Experiment.model_validate(paper | short | {"normalisation": normalisation})
+    e = Experiment.model_validate(paper | short | kind)
     tensors = data.generate(e, seed=0)
     threads = torch.get_num_threads()
     results = []
@@ -308,6 +312,28 @@ def test_order_differs_between_epochs_and_seeds_and_not_between_runs(tiny: Calla
     assert first != sorted(first)
 
 
+def test_fresh_sentences_are_new_in_every_epoch_and_of_their_classes(tiny: Callable[..., Experiment]) -> None:
+    e = tiny(fresh=True, epochs=3, records=1, n_w=60, mu="zipf")
+    tensors = data.generate(e, 0)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def note(sentences: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+        seen.append((sentences, labels))
+        return 0.0, torch.zeros(len(labels), e.K)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "make_step", lambda network, e: note)
+        training.train(e, 0, tensors)
+    for sentences, labels in seen:
+        assert torch.equal(sentences // e.s_c, tensors["Z"][labels].long())
+    epochs = [torch.cat([x for x, _ in seen[i :: e.steps_per_epoch]]) for i in range(e.steps_per_epoch)]
+    rows = [tuple(row) for x in epochs for row in x.tolist()]
+    assert len(set(rows)) > 0.9 * len(rows)
+    for epoch in range(e.epochs):
+        labels = torch.cat([k for _, k in seen[epoch * e.steps_per_epoch : (epoch + 1) * e.steps_per_epoch]])
+        assert torch.equal(labels.sort().values, tensors["train_labels"].long().sort().values)
+
+
 def test_training_is_the_seed_s(tiny: Callable[..., Experiment]) -> None:
     one, again, other = trained(tiny(), 0), trained(tiny(), 0), trained(tiny(), 1)
     assert same(one.network.weights(), again.network.weights()) and one.history == again.history
@@ -340,12 +366,19 @@ def test_snapshots_begin_with_the_initial_weights_and_follow_the_records(tiny: C
     epochs_and_records=st.sampled_from([(4, 4), (4, 16), (4, 1)]),
     normalisation=st.sampled_from(sorted(NORMALISATIONS)),
     snapshot_classes=st.sampled_from([0, 2]),
+    fresh=st.booleans(),
 )
 def test_resumed_training_ends_where_an_uninterrupted_one_does(
-    tiny: Callable, at: list[int], epochs_and_records: tuple[int, int], normalisation: str, snapshot_classes: int
+    tiny: Callable,
+    at: list[int],
+    epochs_and_records: tuple[int, int],
+    normalisation: str,
+    snapshot_classes: int,
+    fresh: bool,
 ) -> None:
     epochs, records = epochs_and_records
-    e = tiny(epochs=epochs, records=records, normalisation=normalisation, snapshot_classes=snapshot_classes)
+    kind = {"normalisation": normalisation, "snapshot_classes": snapshot_classes, "fresh": fresh}
+    e = tiny(epochs=epochs, records=records, **kind)
     tensors = data.generate(e, 0)
     whole = training.train(e, 0, tensors)
     part = Training(e, 0, tensors)
