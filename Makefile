@@ -27,6 +27,9 @@ bench: .venv/ready ## the cost of a training step, on an idle machine
 docs: .venv/ready ## refresh the pictures and tables that the README shows, from a full run
 	@. .venv/bin/activate && snakemake --cores $(CORES) && python -m feature_collapse docs
 
+crate: .venv/ready ## the finished workflow as one archive, results/feature-collapse.crate.zip
+	$(SNAKEMAKE) results/feature-collapse.crate.zip
+
 lock: ## choose new versions of everything for requirements.txt
 	rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install -q ".[dev]"
 	{ sed -n '/^#/p' requirements.txt; .lock/bin/pip freeze --exclude feature_collapse | sed 's/+cpu$$//'; echo "-e ."; } > .lock/new
@@ -41,4 +44,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint bench docs lock help
+.PHONY: all quick smoke test lint bench docs crate lock help

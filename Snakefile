@@ -162,7 +162,7 @@ rule data:
 
 rule train:
     input:
-        code=code("data", "networks", "products", "collapse", "training"),
+        code=code("data", "networks", "products", "collapse", "progress", "training"),
         data="results/{run}/data.safetensors",
     output:
         weights="results/{run}/weights.safetensors",
@@ -263,7 +263,7 @@ rule theory:
 
 rule enumeration:
     input:
-        code=code("enumeration", "theory"),
+        code=code("enumeration", "progress", "theory"),
     output:
         csv="results/{scale}enumeration.csv",
         md="results/{scale}enumeration.md",
@@ -305,7 +305,7 @@ rule claims:
 
 rule study:
     input:
-        code=code("predictions", "studies", "theory"),
+        code=code("predictions", "progress", "studies", "theory"),
         metrics=study_metrics,
     output:
         csv="results/{scale}studies/{study}.csv",
@@ -334,3 +334,21 @@ rule lambda_transition:
         "Draw what is learned over lambda, on both sides of the threshold"
     shell:
         "python -m feature_collapse figure {wildcards.scale}lambda_transition 2> {log}"
+
+
+rule crate:
+    """Not among the targets: an archive is made when one is asked for."""
+    input:
+        code=code("crate"),
+        citation="CITATION.cff",
+        made=lambda w: everything(w.scale),
+    output:
+        zip="results/{scale}feature-collapse.crate.zip",
+    log:
+        "results/{scale}log/crate.log",
+    conda:
+        "environment.yml"
+    message:
+        "Archive the workflow with all it has made as a Workflow RO-Crate"
+    shell:
+        "python -m feature_collapse crate --scale '{wildcards.scale}' 2> {log}"

@@ -2,30 +2,70 @@
 
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
 import click
 
+from feature_collapse import __version__
 from feature_collapse.artifacts import ArtifactError
 from feature_collapse.config import Config, ConfigError
 
 # The modules behind the verbs are imported when they are needed: torch takes seconds, and `--help` should not.
 
+EXIT_STATUS = """\b
+Exit status:
+  0  done: every file is written, and whole
+  1  {failure}
+  2  bad input: an unknown name or option, settings that cannot be run, or a
+     file that is missing, damaged or made with other settings; one line on
+     standard error says which, and nothing is written
+"""
+FILES = """\b
+Files, below the folder it is called in:
+  config/experiments.yaml   experiments, scales, seeds and studies
+  results/RUN/              the files of a run
+  results/, figures/        tables and figures
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+`python -m feature_collapse VERB --help` says what a verb reads and writes.
+"""
+FAILURE = "a file could not be written, or the call was interrupted"
+FAILURE_OF_TRAINING = """the loss or a weight is no longer finite, the device is not there, a file
+     could not be written, or training was interrupted or terminated"""
+
+
+class _InOrder(click.Group):
+    """Lists its verbs in the order of the work rather than of the alphabet."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{EXIT_STATUS.format(failure=FAILURE_OF_TRAINING)}\n{FILES}",
+)
+@click.version_option(__version__, prog_name="feature_collapse")
 def main() -> None:
     """Reproduce Feature Collapse (Laurent, von Brecht, Bresson, arXiv 2305.16162), one stage at a time.
 
-    A RUN is named [scale/]experiment[+key=value...]/seedN, for instance fig4b/seed0, quick/fig4b/seed0 or
-    fig4b+n_spl=10/seed3. Its settings are in config/experiments.yaml, its files in results/RUN. Snakemake calls these
-    verbs in the right order; typed by hand they do the same.
+    Call it in the top folder of the project. Snakemake calls these verbs in the right order; typed by hand they do the
+    same. How far long work has come is said on standard error: by a bar on a terminal, by plain lines elsewhere, and
+    not at all with --quiet.
 
-    Exit status: 0 done; 1 training or writing failed; 2 bad input, with one line on standard error and nothing written.
+    A RUN is one experiment with one seed, named
+
+    \b
+      [scale/]experiment[+key=value...]/seedN
+
+    for instance fig4b/seed0, quick/fig4b/seed0 or fig4b+n_spl=10/seed3. A SCALE is a size at which all experiments
+    can be run: quick or smoke; full size has no name.
     """
 
 
-def _verb(function: Callable) -> Callable:
-    """Turn the errors a user can mend into one line and their exit status."""
+def _verb(function: Callable, failure: str = FAILURE) -> click.Command:
+    """Make a function a verb: the errors a user can mend become one line and their exit status. `failure` is what
+    exit status 1 means."""
 
     @wraps(function)
     def call(*args, **kwargs):
@@ -38,23 +78,36 @@ def _verb(function: Callable) -> Callable:
             click.echo(f"error: {error}", err=True)
             sys.exit(1)
 
-    return main.command()(call)
+    return main.command(epilog=EXIT_STATUS.format(failure=failure))(call)
 
 
 run_argument = click.argument("run")
+scale_option = click.option(
+    "--scale", default="", metavar="SCALE", help="A scale of config/experiments.yaml; full size without."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Do not say how far the work has come.")
 
 
 @_verb
 @run_argument
 def data(run: str) -> None:
-    """Draw the latents and sentences of RUN: data.safetensors."""
+    """Draw the latents and sentences of RUN.
+
+    The latent variables, the training sentences and the test sentences come from random streams of their own, each
+    derived from the seed: none depends on how much another has drawn.
+
+    \b
+    Reads:    config/experiments.yaml
+    Writes:   results/RUN/data.safetensors
+    Example:  python -m feature_collapse data fig4b/seed0
+    """
     run = Config().run(run)
     from feature_collapse.data import make
 
     make(run)
 
 
-@_verb
+@partial(_verb, failure=FAILURE_OF_TRAINING)
 @run_argument
 @click.option(
     "--threads",
@@ -63,11 +116,21 @@ def data(run: str) -> None:
     type=click.IntRange(1),
     help="Threads; the result does not depend on them.",
 )
-@click.option("--quiet", is_flag=True, help="Do not say how far training is.")
+@quiet_option
 def train(run: str, threads: int, quiet: bool) -> None:
-    """Train RUN on its data: weights.safetensors, history.csv, snapshots.safetensors, run.json.
+    """Train the network of RUN on its data.
 
-    A checkpoint is kept every minute and on SIGTERM; the next call goes on from it.
+    A checkpoint is left beside the data every minute and on SIGTERM. The next call goes on from it and ends with the
+    same bytes as if nothing had happened; once training is done the checkpoint goes. Epoch, loss and accuracies are
+    said at each row of history.csv.
+
+    \b
+    Reads:    config/experiments.yaml, results/RUN/data.safetensors
+    Writes:   results/RUN/weights.safetensors     the last weights
+              results/RUN/history.csv             losses, accuracies, collapse
+              results/RUN/snapshots.safetensors   words and u_kl over training
+              results/RUN/run.json                settings, versions, time
+    Example:  python -m feature_collapse train fig4b/seed0 --threads 2
     """
     run = Config().run(run)
     from feature_collapse.training import TrainingError, make
@@ -82,7 +145,18 @@ def train(run: str, threads: int, quiet: bool) -> None:
 @_verb
 @run_argument
 def features(run: str) -> None:
-    """Extract the features and measures of trained RUN: features.safetensors, metrics.json."""
+    """Measure the collapse of trained RUN.
+
+    The word embeddings and the vectors u_kl are projected on their principal axes, and their spectra, norms and
+    measures of collapse are taken, with the risk on fresh sentences.
+
+    \b
+    Reads:    results/RUN/data.safetensors, weights.safetensors, history.csv
+              and run.json
+    Writes:   results/RUN/features.safetensors   the principal components
+              results/RUN/metrics.json           every number
+    Example:  python -m feature_collapse features fig4b/seed0
+    """
     run = Config().run(run)
     from feature_collapse.features import make
 
@@ -92,29 +166,30 @@ def features(run: str) -> None:
 @_verb
 @click.argument("name")
 def figure(name: str) -> None:
-    """Draw figure NAME, written [scale/]figure: figures/NAME.pdf and .png."""
+    """Draw figure NAME, written [scale/]figure.
+
+    Drawing never trains: a figure is drawn from the files of runs that are there. An unknown name lists the known.
+
+    \b
+    Reads:    the features, metrics and histories that the figure shows
+    Writes:   figures/NAME.pdf, figures/NAME.png
+    Example:  python -m feature_collapse figure quick/figure4b
+    """
     from feature_collapse.figures import make
 
     make(name, Config())
 
 
-scale_option = click.option("--scale", default="", help="A scale of config/experiments.yaml; full size without.")
-
-
-@_verb
-@scale_option
-@click.option("--cores", type=click.IntRange(1), help="Processors to share the work; all of this machine without.")
-def plan(scale: str, cores: int | None) -> None:
-    """Say what has still to be trained and about how long that takes."""
-    from feature_collapse import plan
-
-    click.echo(plan.estimate(Config(), scale, cores or plan.cores()))
-
-
 @_verb
 @scale_option
 def reproduction(scale: str) -> None:
-    """Hold our numbers against the paper's: results/[SCALE/]reproduction.csv and .md."""
+    """Hold our numbers against the paper's.
+
+    \b
+    Reads:    config/paper.yaml, metrics.json of every run
+    Writes:   results/[SCALE/]reproduction.csv, reproduction.md
+    Example:  python -m feature_collapse reproduction --scale quick
+    """
     from feature_collapse.reproduction import make
 
     make(scale.rstrip("/"), Config())
@@ -123,7 +198,15 @@ def reproduction(scale: str) -> None:
 @_verb
 @scale_option
 def theory(scale: str) -> None:
-    """Hold the runs against what the theorems predict: results/[SCALE/]theory.csv and .md."""
+    """Hold the runs against the theorems.
+
+    What Theorems 1 and 3, and type III in the place of Theorem 2, predict for each run: norms, singular values, losses.
+
+    \b
+    Reads:    metrics.json of every run
+    Writes:   results/[SCALE/]theory.csv, theory.md
+    Example:  python -m feature_collapse theory
+    """
     from feature_collapse.predictions import make
 
     make(scale.rstrip("/"), Config())
@@ -131,8 +214,35 @@ def theory(scale: str) -> None:
 
 @_verb
 @scale_option
+@click.option("--starts", default=50, show_default=True, type=click.IntRange(1), help="Random starts of each problem.")
+@quiet_option
+def enumeration(scale: str, starts: int, quiet: bool) -> None:
+    """Check the theorems by listing every sentence.
+
+    True risk plus penalty of small problems is minimised from random starts. A start that ends below what a theorem
+    states would be a counterexample; its weights are saved beside the table. SCALE only says where the table goes.
+
+    \b
+    Writes:   results/[SCALE/]enumeration.csv, enumeration.md,
+              enumeration_gradients.csv
+    Example:  python -m feature_collapse enumeration --starts 10
+    """
+    from feature_collapse.enumeration import make
+
+    make(scale.rstrip("/"), starts, quiet)
+
+
+@_verb
+@scale_option
 def claims(scale: str) -> None:
-    """Decide the paper's claims, one by one: results/[SCALE/]claims.csv and .md."""
+    """Decide the paper's claims, one by one.
+
+    \b
+    Reads:    config/claims.yaml, the tables theory and enumeration,
+              metrics.json of every run, the studies that are there
+    Writes:   results/[SCALE/]claims.csv, claims.md
+    Example:  python -m feature_collapse claims
+    """
     from feature_collapse.claims import make
 
     make(scale.rstrip("/"), Config())
@@ -141,40 +251,86 @@ def claims(scale: str) -> None:
 @_verb
 @click.argument("name")
 @scale_option
-def study(name: str, scale: str) -> None:
-    """Gather the runs of study NAME into one table: results/[SCALE/]studies/NAME.csv."""
+@quiet_option
+def study(name: str, scale: str, quiet: bool) -> None:
+    """Gather the runs of study NAME into one table.
+
+    One row a run, with all its settings, its metrics and what the theory predicts for it.
+
+    \b
+    Reads:    config/experiments.yaml, metrics.json of every run of the study
+    Writes:   results/[SCALE/]studies/NAME.csv
+    Example:  python -m feature_collapse study lambda
+    """
     from feature_collapse.studies import make
 
-    make(name, scale.rstrip("/"), Config())
+    make(name, scale.rstrip("/"), Config(), quiet)
 
 
 @_verb
 @scale_option
-@click.option("--starts", default=50, show_default=True, type=click.IntRange(1), help="Random starts of each problem.")
-def enumeration(scale: str, starts: int) -> None:
-    """Check the theorems on problems small enough to list every sentence: results/[SCALE/]enumeration.csv and .md.
+@click.option("--cores", type=click.IntRange(1), help="Processors to share the work; all of this machine without.")
+def plan(scale: str, cores: int | None) -> None:
+    """Say what is still to be trained, and how long.
 
-    A start that ends below what a theorem states would be a counterexample; its weights are saved beside the table.
+    The time is that of the matrix products, measured for a moment on this machine. It goes to standard output.
+
+    \b
+    Reads:    config/experiments.yaml, and which runs have a run.json
+    Example:  python -m feature_collapse plan --scale quick --cores 4
     """
-    from feature_collapse.enumeration import make
+    from feature_collapse import plan
 
-    make(scale.rstrip("/"), starts)
+    click.echo(plan.estimate(Config(), scale, cores or plan.cores()))
 
 
 @_verb
-def bench() -> None:
-    """Measure the cost of a training step: results/benchmark.csv and .md, figures/benchmark.pdf and .png."""
+@quiet_option
+def bench(quiet: bool) -> None:
+    """Measure the cost of a training step.
+
+    Against the textbook's loop, and against the three matrix products alone. Call it on an idle machine.
+
+    \b
+    Writes:   results/benchmark.csv, benchmark.md
+              figures/benchmark.pdf, benchmark.png
+    Example:  python -m feature_collapse bench
+    """
     from feature_collapse.benchmark import make
 
-    make(Config())
+    make(Config(), quiet)
 
 
 @_verb
 def docs() -> None:
-    """Copy the figures and tables of a full run to docs/ and fill README's tables from them."""
+    """Copy a full run to docs/ and into README.
+
+    \b
+    Reads:    figures/, results/
+    Writes:   docs/, and README.md between its marks
+    Example:  python -m feature_collapse docs
+    """
     from feature_collapse.docs import make
 
     make(Config())
+
+
+@_verb
+@scale_option
+def crate(scale: str) -> None:
+    """Archive a finished run as a Workflow RO-Crate.
+
+    The workflow with its modules, its configuration and the lock of its environment; every figure and table; and
+    run.json of every run. Each file is described in ro-crate-metadata.json, and for readers in ro-crate-preview.html.
+
+    \b
+    Reads:    CITATION.cff, the project, figures/[SCALE/], results/[SCALE/]
+    Writes:   results/[SCALE/]feature-collapse.crate.zip
+    Example:  python -m feature_collapse crate
+    """
+    from feature_collapse.crate import make
+
+    make(scale.rstrip("/"), Config())
 
 
 if __name__ == "__main__":

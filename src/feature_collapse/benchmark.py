@@ -8,6 +8,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from feature_collapse.data import generate
 from feature_collapse.diagrams import COLOURS, WIDTH
 from feature_collapse.figures import save
 from feature_collapse.networks import Network
+from feature_collapse.progress import track
 from feature_collapse.textbook import TextbookNetwork, textbook_optimiser, textbook_step
 from feature_collapse.training import make_step
 
@@ -72,7 +74,7 @@ def best_rate(size: int = 2000) -> float:
     return 2 * size**3 / min(_seconds(lambda: products.scores(A, A)) for _ in range(6)) / 1e9
 
 
-def whole(config: Config, turns: int = 5) -> pd.DataFrame:
+def whole(config: Config, turns: int = 5, quiet: bool = False) -> pd.DataFrame:
     """Each run of the paper on two cores: by the textbook loop on two threads, one run after the other; and as the
     workflow does it, two runs at a time with one thread each. One row a run, with seconds for all its steps; runs of
     the same kind are measured once.
@@ -81,7 +83,7 @@ def whole(config: Config, turns: int = 5) -> pd.DataFrame:
     """
     rows, measured = [], {}
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for run in config.runs().values():
+        for run in track(list(config.runs().values()), "runs on two cores", "run", quiet):
             e = run.experiment
             kind = e.normalisation, e.K
             if kind not in measured:
@@ -147,26 +149,26 @@ def measure(e: Experiment, threads: int, turns: int = TURNS) -> pd.DataFrame:
     )
 
 
-def table(config: Config, threads: tuple[int, ...] = (1, 2), turns: int = TURNS) -> pd.DataFrame:
+def table(config: Config, threads: tuple[int, ...] = (1, 2), turns: int = TURNS, quiet: bool = False) -> pd.DataFrame:
     """One row for each network, number of threads and K: medians and spread over the turns."""
-    rows = []
-    for count in threads:
-        torch.set_num_threads(count)
-        best = best_rate()
-        for experiment in ("fig4b", "fig4c"):
-            for K in CLASSES:
-                e = config.run(f"{experiment}+K={K}/seed0").experiment
-                times = measure(e, count, turns)
-                row = {"network": e.normalisation, "threads": count, "K": K}
-                for name in CONTENDERS:
-                    low, middle, high = times[name].quantile([0.25, 0.5, 0.75])
-                    row |= {f"{name}_ms": middle, f"{name}_ms_low": low, f"{name}_ms_high": high}
-                gflop = 6 * e.batch_size * e.L * e.d * K / 1e9
-                row["textbook_over_ours"] = (times["textbook"] / times["ours"]).median()
-                row["ours_over_products"] = (times["ours"] / times["products"]).median()
-                row["gflop_per_s"] = gflop / times["ours"].median() * 1000
-                row["of_best_rate"] = row["gflop_per_s"] / best
-                rows.append(row)
+    rows, best = [], {}
+    cases = list(product(threads, ("fig4b", "fig4c"), CLASSES))
+    for count, experiment, K in track(cases, "training steps", "case", quiet):
+        if count not in best:
+            torch.set_num_threads(count)
+            best[count] = best_rate()
+        e = config.run(f"{experiment}+K={K}/seed0").experiment
+        times = measure(e, count, turns)
+        row = {"network": e.normalisation, "threads": count, "K": K}
+        for name in CONTENDERS:
+            low, middle, high = times[name].quantile([0.25, 0.5, 0.75])
+            row |= {f"{name}_ms": middle, f"{name}_ms_low": low, f"{name}_ms_high": high}
+        gflop = 6 * e.batch_size * e.L * e.d * K / 1e9
+        row["textbook_over_ours"] = (times["textbook"] / times["ours"]).median()
+        row["ours_over_products"] = (times["ours"] / times["products"]).median()
+        row["gflop_per_s"] = gflop / times["ours"].median() * 1000
+        row["of_best_rate"] = row["gflop_per_s"] / best[count]
+        rows.append(row)
     rows = pd.DataFrame(rows)
     # Cost for each class, relative to K = 1000 of the same network and threads: 1 everywhere if cost is linear in K.
     per_class = rows["ours_ms"] / rows["K"]
@@ -245,10 +247,10 @@ def figure(rows: pd.DataFrame) -> Figure:
     return picture
 
 
-def make(config: Config) -> None:
+def make(config: Config, quiet: bool = False) -> None:
     """Measure, and write `results/benchmark.csv`, `results/benchmark.md` and `figures/benchmark.pdf` and `.png`."""
-    rows = table(config)
-    artifacts.write_table(Path("results/benchmark"), rows, markdown(rows, whole(config)))
+    rows = table(config, quiet=quiet)
+    artifacts.write_table(Path("results/benchmark"), rows, markdown(rows, whole(config, quiet=quiet)))
     save(figure(rows), Path("figures/benchmark"))
 
 

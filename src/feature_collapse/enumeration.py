@@ -19,9 +19,9 @@ import pandas as pd
 import safetensors.numpy
 from scipy.optimize import minimize
 from scipy.special import logsumexp
-from tqdm import tqdm
 
 from feature_collapse import artifacts, theory
+from feature_collapse.progress import track
 from feature_collapse.theory import Array
 
 TOLERANCE = 1e-8  # on values: nearer than this they are the same, further below is a counterexample
@@ -346,11 +346,11 @@ def markdown(rows: pd.DataFrame, slopes: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def make(scale: str, starts: int) -> None:
+def make(scale: str, starts: int, quiet: bool = False) -> None:
     """Check all `problems()` and write `enumeration.csv`, `.md` and `enumeration_gradients.csv` below `results/` for a
     scale ('' is full size). The weights of a counterexample are saved in `counterexamples/`."""
     folder, checked = Path("results") / scale, problems()
-    checks = [check(problem, starts) for problem in tqdm(checked, "problems", disable=None)]
+    checks = [check(problem, starts) for problem in track(checked, "enumeration", "problem", quiet)]
     for i, found in enumerate(checks):
         if found.below:
             with artifacts.atomic(folder / "counterexamples" / f"{i}.safetensors") as temporary:

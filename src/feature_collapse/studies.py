@@ -7,6 +7,7 @@ import pandas as pd
 
 from feature_collapse import artifacts, predictions
 from feature_collapse.config import Config, Run
+from feature_collapse.progress import track
 
 PARTS = ("training", "words", "u", "objective")
 
@@ -32,7 +33,8 @@ def row(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def make(name: str, scale: str, config: Config) -> None:
+def make(name: str, scale: str, config: Config, quiet: bool = False) -> None:
     """Write the table of a study from the metrics of its runs. Raises ConfigError for a study that is not there."""
-    rows = [row(run, artifacts.read_json(run.folder / "metrics.json", run)) for run in config.study(name, scale)]
+    runs = track(config.study(name, scale), f"study {name}", "run", quiet)
+    rows = [row(run, artifacts.read_json(run.folder / "metrics.json", run)) for run in runs]
     artifacts.write_csv(Path("results") / scale / "studies" / f"{name}.csv", pd.DataFrame(rows))

@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from feature_collapse import artifacts, products
 from feature_collapse.collapse import measure
 from feature_collapse.config import Experiment, Run
 from feature_collapse.data import draw_words, generator
 from feature_collapse.networks import Network
+from feature_collapse.progress import Progress
 
 CHECKPOINT_SECONDS = 60
 EVALUATION_BATCH = 1000
@@ -290,12 +290,15 @@ def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
     training = Training(run.experiment, run.seed, {k: torch.from_numpy(v) for k, v in arrays.items()})
     earlier = _resume(training, checkpoint, run, made_from)
     saved = time.monotonic()
-    progress = Progress(run, training, quiet)
+    progress = Progress(run.name, run.experiment.steps, "step", quiet, training.steps)
     with _stop_signals() as received:
         while not training.done:
+            recorded = len(training.history)
             training.step()
             training.check_weights()
             progress.update()
+            if len(training.history) > recorded:
+                progress.state(_state(training))
             if received or (time.monotonic() - saved > CHECKPOINT_SECONDS and not training.done):
                 tensors, notes = training.state()
                 notes |= {"made_from": made_from, "seconds": earlier + time.monotonic() - begun}
@@ -345,40 +348,13 @@ def versions() -> dict[str, str]:
     }
 
 
-class Progress:
-    """Where training is: a bar on a terminal, else a line now and then."""
-
-    def __init__(self, run: Run, training: Training, quiet: bool):
-        self.run, self.training, self.quiet = run, training, quiet
-        self.begun, self.first, self.said = time.monotonic(), training.steps, 0.0
-        on_terminal = sys.stderr.isatty() and not quiet
-        total = run.experiment.steps
-        self.bar = tqdm(total=total, initial=training.steps, desc=run.name, unit="step", disable=not on_terminal)
-
-    def update(self) -> None:
-        self.bar.update()
-        recorded = bool(self.training.history) and self.training.history[-1]["epoch"] == self.training.epoch
-        if recorded and not self.bar.disable:
-            self.bar.set_postfix_str(self._state())
-        elif recorded and not self.quiet:
-            elapsed = time.monotonic() - self.begun
-            left = elapsed / (self.training.steps - self.first) * (self.run.experiment.steps - self.training.steps)
-            self.say(f"{self._state()}, {tqdm.format_interval(left)} left")
-
-    def say(self, what: str) -> None:
-        """A line on standard error. Training goes on where it cannot be written: its log may be on a full disk."""
-        with suppress(OSError):
-            print(f"{self.run.name}: {what}", file=sys.stderr, flush=True)
-
-    def _state(self) -> str:
-        row = self.training.history[-1]
-        return (
-            f"epoch {row['epoch']:g} of {self.run.experiment.epochs}, loss {row['train_loss']:.4g}, "
-            f"train {row['train_accuracy']:.1%}, test {row['test_accuracy']:.1%}"
-        )
-
-    def close(self) -> None:
-        self.bar.close()
+def _state(training: Training) -> str:
+    """The last row of history in a few words."""
+    row = training.history[-1]
+    return (
+        f"epoch {row['epoch']:g} of {training.experiment.epochs}, loss {row['train_loss']:.4g}, "
+        f"train {row['train_accuracy']:.1%}, test {row['test_accuracy']:.1%}"
+    )
 
 
 def _made_from(data_file: Path) -> dict[str, str]:
