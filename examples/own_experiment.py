@@ -36,7 +36,7 @@ for panel, normalisation, lambda_W in zip(panels, ["none", "layernorm"], [0.001,
     print(f"{normalisation}: test accuracy {accuracy:.1%}, CDNV of the words {collapse['words_cdnv']:.3f}")
     plane, _, _ = project(words, concepts)
     panel.scatter(*plane.T[:2], s=4000 * mu.repeat(e.n_c), c=concepts, alpha=0.5)
-    panel.set(title=f"normalisation: {normalisation}, test accuracy {accuracy:.0%}", aspect="equal")
+    panel.set(title=f"{normalisation}: test accuracy {accuracy:.1%}", aspect="equal")
 
 # %% Words on their first two principal components: the larger the dot, the more frequent the word
 figure.savefig("own_experiment.png")
