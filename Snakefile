@@ -84,6 +84,13 @@ def figure_inputs(wildcards):
     return [run.folder / file for run in runs if run for file in files]
 
 
+def snapshot_inputs(wildcards):
+    """What moves: the snapshots of the first seed of the four experiments, and what they are to be read with."""
+    runs = [runs_of(wildcards.scale).get((name, CONFIG.seeds[0])) for name in FIGURES["learning_curves"][0]]
+    files = ["snapshots.safetensors", "features.safetensors", "history.csv", "run.json"]
+    return [run.folder / file for run in runs if run for file in files]
+
+
 def study_metrics(wildcards):
     runs = config_or_exit(lambda: CONFIG.study(wildcards.study, wildcards.scale.rstrip("/")))
     return [run.folder / "metrics.json" for run in runs]
@@ -99,6 +106,8 @@ def everything(scale):
     """All that is made at a scale: figures, tables, and the metrics of every seed."""
     return [
         *expand("figures/{scale}{name}.{kind}", scale=scale, name=FIGURES, kind=["pdf", "png"]),
+        *expand("figures/{scale}collapse.{kind}", scale=scale, kind=["gif", "mp4"]),
+        f"results/{scale}explorer.html",
         *expand("results/{scale}{name}.{kind}", scale=scale, name=TABLES, kind=["csv", "md"]),
         *(run.folder / "metrics.json" for run in runs_of(scale).values()),
     ]
@@ -224,6 +233,40 @@ rule figure:
         "Draw {wildcards.name}"
     shell:
         "python -m feature_collapse figure {wildcards.scale}{wildcards.name} 2> {log}"
+
+
+rule animation:
+    input:
+        code=code("animation", "diagrams", "figures", "predictions", "theory", "trajectories"),
+        data=snapshot_inputs,
+    output:
+        gif="figures/{scale}collapse.gif",
+        mp4="figures/{scale}collapse.mp4",
+    log:
+        "results/{scale}log/animation.log",
+    conda:
+        "environment.yml"
+    message:
+        "Show the words of the four experiments through training"
+    shell:
+        "python -m feature_collapse animation --scale '{wildcards.scale}' 2> {log}"
+
+
+rule explorer:
+    input:
+        code=code("diagrams", "explorer", "figures", "predictions", "theory", "trajectories"),
+        template="src/feature_collapse/explorer.html",
+        data=snapshot_inputs,
+    output:
+        page="results/{scale}explorer.html",
+    log:
+        "results/{scale}log/explorer.log",
+    conda:
+        "environment.yml"
+    message:
+        "Make the page to go through training by hand"
+    shell:
+        "python -m feature_collapse explorer --scale '{wildcards.scale}' 2> {log}"
 
 
 rule reproduction:

@@ -249,6 +249,24 @@ def claims(scale: str) -> None:
 
 
 @_verb
+@scale_option
+def animation(scale: str) -> None:
+    """Show the words of the four experiments through training: figures/[SCALE/]collapse.gif and .mp4."""
+    from feature_collapse.animation import make
+
+    make(scale.rstrip("/"), Config())
+
+
+@_verb
+@scale_option
+def explorer(scale: str) -> None:
+    """Make the page to go through training by hand: results/[SCALE/]explorer.html, complete in itself."""
+    from feature_collapse.explorer import make
+
+    make(scale.rstrip("/"), Config())
+
+
+@_verb
 @click.argument("name")
 @scale_option
 @quiet_option

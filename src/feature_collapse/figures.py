@@ -64,7 +64,7 @@ def scatter(name: str, experiment: Experiment, features: dict[str, np.ndarray], 
     _plane(right, features["u_plane"], features["z"], metrics["u"]["sigma"])
     left.set_title(f"{e.n_w} word embeddings {phi}\n{left.get_title()}")
     right.set_title(rf"{e.K * e.L} classifier vectors $u_{{k,\ell}}$" + f"\n{right.get_title()}")
-    _legend_below(figure, left)
+    legend_below(figure, left)
     figure.suptitle(f"{name}: {caption(e)}, test accuracy {metrics['training']['test_accuracy']:.1%}")
     return figure
 
@@ -87,7 +87,7 @@ def _plane(axes: Axes, plane: np.ndarray, concepts: np.ndarray, sigma: list[floa
     axes.margins(0.08)
 
 
-def _legend_below(figure: Figure, axes: Axes, columns: int | None = None) -> None:
+def legend_below(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     """One legend for the whole figure, with marks large and opaque enough to be read."""
     handles, labels = axes.get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns or len(handles))
@@ -150,7 +150,7 @@ def word_frequencies(data: dict[str, dict[str, np.ndarray]], n_c: int) -> Figure
         axes.set(title=title, xscale="log", yscale="log", xlabel=r"rank $\beta$ of the word in its concept")
         axes.yaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("frequency inside the concept")
-    _legend_below(figure, panels[0])
+    legend_below(figure, panels[0])
     return figure
 
 
@@ -175,7 +175,7 @@ def theory_norms(words: dict[str, tuple[Experiment, np.ndarray]]) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel=r"frequency $\mu_\beta$ of the word in its concept")
     axes.set_ylabel("norm of the word embedding")
     axes.margins(x=0.09)
-    _legend_below(figure, axes, columns=2)
+    legend_below(figure, axes, columns=2)
     return figure
 
 
@@ -200,7 +200,7 @@ def theory_risk(trained: list[tuple[str, Experiment, dict[str, float]]]) -> Figu
         axes.plot(measured, objective["value"], "x", color=COLOURS[1], ms=7, mew=2, label="trained network")
         axes.set(title=title, ylim=(0, None))
     panels[0].set_ylabel("true risk plus penalty")
-    _legend_below(figure, panels[0])
+    legend_below(figure, panels[0])
     return figure
 
 
@@ -230,7 +230,7 @@ def lambda_transition(rows: pd.DataFrame, curves: dict[str, tuple[Experiment, li
     axes.set(xscale="log", xlabel=r"weight decay $\lambda$ of words and classifier")
     axes.set_ylabel("mean norm of the word embeddings")
     axes.set_ylim(bottom=-0.02)
-    _legend_below(figure, axes, columns=len(curves))
+    legend_below(figure, axes, columns=len(curves))
     return figure
 
 
@@ -275,13 +275,12 @@ def _scatter(panel: str) -> Callable[[str, Config], Figure]:
 
 
 def _learning_curves(scale: str, config: Config) -> Figure:
-    runs = [(title, shown_run(scale, panel, config)) for panel, title in PANELS.items()]
     return learning_curves(
         {
-            f"{title}\n{caption(run.experiment).replace(', $', chr(10) + '$')}": pd.read_csv(
+            f"{PANELS[panel]}\n{caption(run.experiment).replace(', $', chr(10) + '$')}": pd.read_csv(
                 artifacts.covered(run.folder / "history.csv", run)
             )
-            for title, run in runs
+            for panel, run in shown_runs(scale, config).items()
         }
     )
 
@@ -313,6 +312,11 @@ FIGURES: dict[str, Callable[[str, Config], Figure]] = {
 def shown_run(scale: str, experiment: str, config: Config) -> Run:
     """The run of an experiment that figures show: that of the first seed."""
     return config.runs(scale)[experiment, config.seeds[0]]
+
+
+def shown_runs(scale: str, config: Config) -> dict[str, Run]:
+    """The runs that are shown side by side, by experiment: those of Figures 3 and 4, as far as the scale has them."""
+    return {panel: shown_run(scale, panel, config) for panel in PANELS if panel in config.experiments(scale)}
 
 
 def make(name: str, config: Config) -> None:

@@ -1,0 +1,75 @@
+"""Snapshots as points that move: where they end is where the figures have them, and nothing is centred."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feature_collapse import artifacts, data, features, training, trajectories
+from feature_collapse.artifacts import ArtifactError
+from feature_collapse.config import ConfigError, Experiment, Run
+
+
+@pytest.fixture
+def trained(run: Run, process: None) -> Run:
+    data.make(run)
+    training.make(run, quiet=True)
+    features.make(run)
+    return run
+
+
+def test_words_end_where_the_figures_have_them_up_to_their_centre(trained: Run) -> None:
+    arrays, _ = artifacts.read_arrays(trained.folder / "features.safetensors", trained)
+    t = trajectories.read(trained)
+    centre = arrays["words"].mean(0) @ arrays["words_axes"][:, :2]
+    size = float(np.abs(arrays["words_plane"]).max())
+    assert t.plane["words"][-1] == pytest.approx(arrays["words_plane"][:, :2] + centre, abs=2e-3 * size)
+    assert t.norm["words"][-1] == pytest.approx(arrays["words_norm"], rel=2e-3)
+
+
+def test_u_end_where_the_weights_are(trained: Run) -> None:
+    e = trained.experiment
+    arrays, _ = artifacts.read_arrays(trained.folder / "features.safetensors", trained)
+    weights, _ = artifacts.read_arrays(trained.folder / "weights.safetensors", trained)
+    u = weights["U"].reshape(e.K * e.L, e.d)[: e.snapshot_classes * e.L]
+    t = trajectories.read(trained)
+    assert t.plane["u"][-1] == pytest.approx(u @ arrays["u_axes"][:, :2], abs=2e-3 * float(np.abs(u).max()))
+    assert t.norm["u"][-1] == pytest.approx(np.linalg.norm(u, axis=1), rel=2e-3)
+    assert t.z.tolist() == arrays["z"][: len(u)].tolist()
+
+
+def test_there_is_one_more_record_than_rows_of_the_history_and_the_first_is_before_training(trained: Run) -> None:
+    e, t = trained.experiment, trajectories.read(trained)
+    rows = pd.read_csv(trained.folder / "history.csv")
+    snapshots, _ = artifacts.read_arrays(trained.folder / "snapshots.safetensors", trained)
+    assert t.plane["words"].shape == (1 + len(rows), e.n_w, 2)
+    assert t.plane["u"].shape == (1 + len(rows), e.snapshot_classes * e.L, 2)
+    assert t.epoch == pytest.approx(snapshots["epoch"])
+    assert t.history["test_accuracy"].tolist()[1:] == rows["test_accuracy"].tolist()
+    assert t.history.iloc[0].drop("epoch").isna().all()
+    assert t.epoch[0] == 0 and t.epoch[-1] == e.epochs
+
+
+def test_concepts_are_those_of_the_data_model(trained: Run) -> None:
+    t = trajectories.read(trained)
+    assert t.concepts["words"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert t.concepts["u"].tolist() == t.z.tolist()
+
+
+def test_a_run_without_snapshots_is_refused(tiny: Callable[..., Experiment], tmp_path: Path) -> None:
+    run = Run("tiny/seed0", "", tiny(snapshot_classes=0), 0)
+    with pytest.raises(ConfigError, match=r"^tiny/seed0: snapshot_classes: 0 keeps no snapshots"):
+        trajectories.read(run)
+
+
+@pytest.mark.parametrize("name", ["snapshots.safetensors", "features.safetensors", "history.csv"])
+def test_a_file_that_is_missing_or_damaged_is_refused(trained: Run, name: str) -> None:
+    path = trained.folder / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=rf"{name}: is "):
+        trajectories.read(trained)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=rf"{name}: is missing"):
+        trajectories.read(trained)
