@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -162,6 +164,15 @@ def enumeration(scale: str, starts: int) -> None:
 
 
 @_verb
+@click.argument("table", type=click.Path(path_type=Path))
+def page(table: Path) -> None:
+    """Set TABLE, a CSV or Markdown file, as a page for a browser: the HTML file of the same name beside it."""
+    from feature_collapse.pages import make
+
+    make(table)
+
+
+@_verb
 def bench() -> None:
     """Measure the cost of a training step: results/benchmark.csv and .md, figures/benchmark.pdf and .png."""
     from feature_collapse.benchmark import make
@@ -170,11 +181,15 @@ def bench() -> None:
 
 
 @_verb
-def docs() -> None:
-    """Copy the figures and tables of a full run to docs/ and fill README's tables from them."""
+@click.argument("summary", type=click.File())
+def docs(summary: TextIO) -> None:
+    """Copy the figures and tables of a full run to docs/ and fill README's tables from them.
+
+    SUMMARY is what `snakemake --detailed-summary reported` says of the run, or - for standard input.
+    """
     from feature_collapse.docs import make
 
-    make(Config())
+    make(Config(), summary.read())
 
 
 if __name__ == "__main__":
