@@ -67,8 +67,8 @@ def test_the_rule_graph_shown_is_that_of_the_snakefile(root: Path) -> None:
 def test_a_figure_takes_the_training_behind_it_and_no_more() -> None:
     made_from = {
         "figures/one.png": "src/figures.py,results/a/seed0/features.safetensors",
-        "figures/both.png": "results/a/seed0/features.safetensors,results/b/seed0/features.safetensors,results/c/seed0/data",
-        "figures/none.png": "src/figures.py",
+        "figures/both.png": "results/a/seed0/features.safetensors,results/b/seed0/features.safetensors",
+        "figures/none.png": "src/figures.py,results/c/seed0/data",
         "results/a/seed0/features.safetensors": "results/a/seed0/weights.safetensors",
         "results/b/seed0/features.safetensors": "results/b/seed0/weights.safetensors",
         "results/a/seed0/weights.safetensors": "results/a/seed0/data",

@@ -69,7 +69,7 @@ def caption(paths: list[str], captions: dict[str, Caption], config: Config) -> d
 
 
 def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]:
-    """The metrics of the experiments that `seen` speaks of, those of the first seed, and the rows of a table by verdict."""
+    """The metrics of the experiments that `seen` speaks of, of the first seed, and how many rows a table has by verdict."""
     numbers = _Numbers()
     for (experiment, seed), run in config.runs(scale).items():
         path = run.folder / "metrics.json"
@@ -78,5 +78,5 @@ def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]
     table = Path("results") / scale / f"{name}.csv"
     if table.exists():
         rows = pd.read_csv(table)
-        numbers[name] = Counter(rows["verdict"] if "verdict" in rows else (), rows=len(rows))
+        numbers[name] = Counter(rows.get("verdict", ()), rows=len(rows))
     return numbers

@@ -63,8 +63,8 @@ def trained_for(summary: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def figures_table(trained: dict[str, list[str]], seconds: dict[str, float]) -> pd.DataFrame:
-    """What training for each figure takes, by itself: minutes of one core, and on two cores that share its runs, the longest
-    first, one core a run."""
+    """What training for each figure by itself takes: minutes of one core, and on two cores that share its runs, the
+    longest first, one core a run."""
     rows = []
     for figure, runs in trained.items():
         cores = [0.0, 0.0]
@@ -127,9 +127,9 @@ def picture_block() -> str:
     numbers = pd.read_csv(DOCS / "reproduction.csv")
     accuracy = numbers[numbers["quantity"] == "test accuracy"].drop_duplicates("figure").set_index("figure")["ours"]
     return (
-        "*The paper's Figures 4b (left) and 4c (right), retrained here on the same sentences with long-tailed words. The plain "
-        f"network does not collapse, and classifies {accuracy['4b']:.1%} of fresh sentences; with LayerNorm words and classifier "
-        f"vectors collapse, and it classifies {accuracy['4c']:.1%}.*"
+        "*The paper's Figures 4b (left) and 4c (right), retrained here on the same sentences with long-tailed words. The "
+        f"plain network does not collapse, and classifies {accuracy['4b']:.1%} of fresh sentences; with LayerNorm words "
+        f"and classifier vectors collapse, and it classifies {accuracy['4c']:.1%}.*"
     )
 
 
@@ -152,8 +152,9 @@ def summary_block() -> str:
             f"- {held.sum()} of its {len(claims)} claims hold by the thresholds set in advance"
             + (f"; studies to be run decide {unknown.sum()}" if unknown.any() else "")
             + (f". Those that do not, each by one measure or more:{failed}" if failed else "."),
-            f"- Training everything takes {whole['core_minutes']:.0f} core-minutes, {whole['two_core_minutes']:.0f} minutes on two "
-            f"cores, and at most {runs['peak_memory_mb'].max():.0f} MB of memory a job.",
+            f"- Training everything takes {whole['core_minutes']:.0f} core-minutes, "
+            f"{whole['two_core_minutes']:.0f} minutes on two cores, and at most {runs['peak_memory_mb'].max():.0f} MB of "
+            "memory a job.",
         ]
     )
 

@@ -51,7 +51,7 @@ def caption(experiment: Experiment) -> str:
     """What sets an experiment apart, in words."""
     law = "uniform" if experiment.mu == "uniform" else "Zipf"
     norm = ", LayerNorm" if experiment.normalisation == "layernorm" else ""
-    return f"{law} words{norm}, $n_{{\\mathrm{{spl}}}}$ = {experiment.n_spl}"
+    return rf"{law} words{norm}, $n_{{\mathrm{{spl}}}}$ = {experiment.n_spl}"
 
 
 def scatter(name: str, experiment: Experiment, features: dict[str, np.ndarray], metrics: dict[str, Any]) -> Figure:
