@@ -69,7 +69,7 @@ def caption(paths: list[str], captions: dict[str, Caption], config: Config) -> d
 
 
 def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]:
-    """The metrics of the experiments that `seen` speaks of, of the first seed, and how many rows a table has by verdict."""
+    """The metrics of the experiments that `seen` speaks of, first seed, and a table's rows by verdict."""
     numbers = _Numbers()
     for (experiment, seed), run in config.runs(scale).items():
         path = run.folder / "metrics.json"

@@ -127,9 +127,9 @@ def picture_block() -> str:
     numbers = pd.read_csv(DOCS / "reproduction.csv")
     accuracy = numbers[numbers["quantity"] == "test accuracy"].drop_duplicates("figure").set_index("figure")["ours"]
     return (
-        "*The paper's Figures 4b (left) and 4c (right), retrained here on the same sentences with long-tailed words. The "
-        f"plain network does not collapse, and classifies {accuracy['4b']:.1%} of fresh sentences; with LayerNorm words "
-        f"and classifier vectors collapse, and it classifies {accuracy['4c']:.1%}.*"
+        "*The paper's Figures 4b (left) and 4c (right), retrained here on the same sentences with long-tailed words. "
+        f"The plain network does not collapse, and classifies {accuracy['4b']:.1%} of fresh sentences; with "
+        f"LayerNorm words and classifier vectors collapse, and it classifies {accuracy['4c']:.1%}.*"
     )
 
 
@@ -153,8 +153,8 @@ def summary_block() -> str:
             + (f"; studies to be run decide {unknown.sum()}" if unknown.any() else "")
             + (f". Those that do not, each by one measure or more:{failed}" if failed else "."),
             f"- Training everything takes {whole['core_minutes']:.0f} core-minutes, "
-            f"{whole['two_core_minutes']:.0f} minutes on two cores, and at most {runs['peak_memory_mb'].max():.0f} MB of "
-            "memory a job.",
+            f"{whole['two_core_minutes']:.0f} minutes on two cores, and at most {runs['peak_memory_mb'].max():.0f} MB "
+            "of memory a job.",
         ]
     )
 

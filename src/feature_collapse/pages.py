@@ -38,7 +38,7 @@ def _text(value: object) -> str:
 
 
 def make(table: Path) -> None:
-    """Write `table`, a CSV or Markdown file, as the HTML file of the same name. Raises ArtifactError if it is missing."""
+    """Write `table`, a CSV or Markdown file, as the HTML file of the same name. Raises ArtifactError if missing."""
     if not table.exists():
         raise artifacts.ArtifactError(table, "is missing")
     if table.suffix == ".csv":
