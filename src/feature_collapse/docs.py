@@ -97,9 +97,8 @@ def _rows(studies: bool) -> str:
                 {
                     "figure": f"[{caption.title}]({picture.as_posix()})",
                     "shows": caption.shows,
-                    "rebuild": f"`snakemake --cores all figures/{name}{kind}`",
-                    "core-minutes": _minutes(of["core_minutes"]),
-                    "minutes on two cores": _minutes(of["two_core_minutes"]),
+                    "rebuild": f"`snakemake -c2 figures/{name}{kind}`",
+                    "minutes": _minutes(of["two_core_minutes"], of["core_minutes"]),
                 }
                 | {who: _values(numbers, caption, column) for who, column in (("paper", "paper"), ("here", "ours"))}
             )
@@ -108,8 +107,10 @@ def _rows(studies: bool) -> str:
     return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
 
 
-def _minutes(minutes: float) -> str:
-    return f"{minutes:.0f}" if minutes >= 1 else "< 1"
+def _minutes(two_cores: float, one_core: float) -> str:
+    if one_core < 1:
+        return "< 1"
+    return f"{two_cores:.0f} ({one_core:.0f})" if one_core > two_cores else f"{one_core:.0f}"
 
 
 def _values(numbers: pd.DataFrame, caption: captions.Caption, column: str) -> str:
