@@ -19,7 +19,8 @@ def test_every_number_in_the_readme_is_that_of_the_tables(root: Path, monkeypatc
 
 
 def test_a_table_that_changes_changes_the_readme(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(root / "docs", tmp_path / "docs")
+    for folder in ("config", "docs"):
+        shutil.copytree(root / folder, tmp_path / folder)
     readme = (root / "README.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert docs.filled(readme) == readme
