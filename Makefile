@@ -3,10 +3,12 @@
 PYTHON ?= python3
 CORES ?= all
 SNAKEMAKE = . .venv/bin/activate && snakemake --cores $(CORES)
+REPORT = . .venv/bin/activate && snakemake --report results/report.html reported
 
-all: .venv/ready ## every figure and table of the paper, at full size
+all: .venv/ready ## every figure and table of the paper, at full size, and the report
 	@. .venv/bin/activate && python -m feature_collapse plan
 	$(SNAKEMAKE)
+	@$(REPORT)
 
 quick: .venv/ready ## the same at K = 200, in minutes
 	@. .venv/bin/activate && python -m feature_collapse plan --scale quick
@@ -24,8 +26,15 @@ lint: .venv/ready ## format and lint, as CI does
 bench: .venv/ready ## the cost of a training step, on an idle machine
 	@. .venv/bin/activate && python -m feature_collapse bench
 
-docs: .venv/ready ## refresh the pictures and tables that the README shows, from a full run
-	@. .venv/bin/activate && snakemake --cores $(CORES) && python -m feature_collapse docs
+report: .venv/ready ## all that has been made in one page, results/report.html
+	$(REPORT)
+
+docs: .venv/ready docs/rulegraph.svg ## refresh the pictures and tables that the README shows, from a full run
+	@. .venv/bin/activate && snakemake --cores $(CORES) && summary=$$(snakemake --detailed-summary reported) && \
+		echo "$$summary" | python -m feature_collapse docs -
+
+docs/rulegraph.svg: Snakefile .venv/ready ## how the rules depend on each other (needs graphviz)
+	@. .venv/bin/activate && graph=$$(snakemake --rulegraph dot -- all) && echo "$$graph" | dot -Tsvg -o $@
 
 crate: .venv/ready ## the finished workflow as one archive, results/feature-collapse.crate.zip
 	$(SNAKEMAKE) results/feature-collapse.crate.zip
@@ -44,4 +53,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint bench docs crate lock help
+.PHONY: all quick smoke test lint bench report docs crate lock help

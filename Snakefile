@@ -4,6 +4,7 @@
 import sys
 from pathlib import Path
 
+from feature_collapse import captions
 from feature_collapse.config import Config, ConfigError
 from feature_collapse.locks import forget_dead_locks
 
@@ -20,6 +21,7 @@ def config_or_exit(look_up):
 
 
 CONFIG = config_or_exit(Config)
+CAPTIONS = config_or_exit(captions.read)
 
 # Each figure: the experiments it shows, and which of their files it is drawn from.
 FIGURES = {
@@ -102,13 +104,33 @@ def study_tables(wildcards):
     return [path for path in paths if path.exists()]
 
 
+def shown(file):
+    """A result that the report shows as config/captions.yaml says, at the time the report is made."""
+    name = lambda output: captions.name_and_scale(output, CAPTIONS, CONFIG.scales)[0]
+    return report(
+        file,
+        caption="report/caption.rst",
+        category=lambda wildcards, output: CAPTIONS[name(output)].category,
+        labels=lambda wildcards, output: captions.labels(name(output), CAPTIONS),
+    )
+
+
+config["caption"] = lambda output: captions.caption(output, CAPTIONS, CONFIG)  # what report/caption.rst fills in
+
+
+def made_so_far(scale):
+    """The results that have a caption and are there: those of studies only if they have been run."""
+    paths = [f"{top}/{scale}{name}" for name in CAPTIONS for top in ("figures", "results")]
+    return [path + kind for path in paths for kind in (".png", ".html") if Path(path + kind).exists()]
+
+
 def everything(scale):
     """All that is made at a scale: figures, tables, and the metrics of every seed."""
     return [
         *expand("figures/{scale}{name}.{kind}", scale=scale, name=FIGURES, kind=["pdf", "png"]),
         *expand("figures/{scale}collapse.{kind}", scale=scale, kind=["gif", "mp4"]),
         f"results/{scale}explorer.html",
-        *expand("results/{scale}{name}.{kind}", scale=scale, name=TABLES, kind=["csv", "md"]),
+        *expand("results/{scale}{name}.{kind}", scale=scale, name=TABLES, kind=["csv", "md", "html"]),
         *(run.folder / "metrics.json" for run in runs_of(scale).values()),
     ]
 
@@ -117,12 +139,18 @@ wildcard_constraints:
     scale="|".join(["", *(f"{scale}/" for scale in CONFIG.scales)]),
     run=r"(\w+/)?\w+(\+\w+=[\w.-]+)*/seed\d+",
     name="|".join(FIGURES),
+    table="|".join(TABLES),
+    study=r"\w+",
+
+
+report: "report/workflow.rst"
 
 
 localrules:
     all,
     quick,
     smoke,
+    reported,
     study_lambda,
 
 
@@ -144,10 +172,17 @@ rule smoke:
         everything("smoke/"),
 
 
+rule reported:
+    """What the report shows: all of the above at full size, and the studies that have been run."""
+    input:
+        everything(""),
+        made_so_far(""),
+
+
 rule study_lambda:
     """What is learned on both sides of the theorems' threshold in lambda."""
     input:
-        "results/studies/lambda.csv",
+        "results/studies/lambda.html",
         "figures/lambda_transition.pdf",
 
 
@@ -224,7 +259,7 @@ rule figure:
         data=figure_inputs,
     output:
         pdf="figures/{scale}{name}.pdf",
-        png="figures/{scale}{name}.png",
+        png=shown("figures/{scale}{name}.png"),
     log:
         "results/{scale}log/{name}.log",
     conda:
@@ -346,6 +381,38 @@ rule claims:
         "python -m feature_collapse claims --scale '{wildcards.scale}' 2> {log}"
 
 
+rule page:
+    input:
+        code=code("pages"),
+        table="results/{scale}{table}.md",
+    output:
+        html=shown("results/{scale}{table}.html"),
+    log:
+        "results/{scale}log/page_{table}.log",
+    conda:
+        "environment.yml"
+    message:
+        "Set the table {wildcards.table} as a page"
+    shell:
+        "python -m feature_collapse page {input.table} 2> {log}"
+
+
+rule study_page:
+    input:
+        code=code("pages"),
+        table="results/{scale}studies/{study}.csv",
+    output:
+        html=shown("results/{scale}studies/{study}.html"),
+    log:
+        "results/{scale}log/page_{study}.log",
+    conda:
+        "environment.yml"
+    message:
+        "Set the table of the study of {wildcards.study} as a page"
+    shell:
+        "python -m feature_collapse page {input.table} 2> {log}"
+
+
 rule study:
     input:
         code=code("predictions", "progress", "studies", "theory"),
@@ -368,7 +435,7 @@ rule lambda_transition:
         csv="results/{scale}studies/lambda.csv",
     output:
         pdf="figures/{scale}lambda_transition.pdf",
-        png="figures/{scale}lambda_transition.png",
+        png=shown("figures/{scale}lambda_transition.png"),
     log:
         "results/{scale}log/lambda_transition.log",
     conda:

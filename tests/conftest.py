@@ -1,11 +1,13 @@
 """What the tests share: hypothesis made repeatable, the configuration, tiny experiments."""
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import workflow
 from hypothesis import settings
 
 from feature_collapse.config import Config, Experiment, Run
@@ -47,6 +49,18 @@ def run(tiny: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.Mon
     """A tiny run whose files go below a temporary folder, the working directory of the test."""
     monkeypatch.chdir(tmp_path)
     return Run("tiny/seed0", "", tiny(), 0)
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> workflow.Smoke:
+    """The workflow at toy size, finished; not to be changed."""
+    return workflow.smoke_twice(tmp_path_factory)
+
+
+@pytest.fixture
+def project(smoke: workflow.Smoke, tmp_path: Path) -> Path:
+    """A copy of the finished workflow to edit. Times of change are kept, as Snakemake looks at them."""
+    return Path(shutil.copytree(smoke.first, tmp_path / "project"))
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import workflow
 
 from feature_collapse import docs
+from feature_collapse.config import Config
 
 
 def test_every_number_in_the_readme_is_that_of_the_tables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +19,8 @@ def test_every_number_in_the_readme_is_that_of_the_tables(root: Path, monkeypatc
 
 
 def test_a_table_that_changes_changes_the_readme(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(root / "docs", tmp_path / "docs")
+    for folder in ("config", "docs"):
+        shutil.copytree(root / folder, tmp_path / folder)
     readme = (root / "README.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert docs.filled(readme) == readme
@@ -44,3 +47,62 @@ def test_the_tables_shown_are_of_the_experiments_as_configured(root: Path, confi
     runs = pd.read_csv(root / "docs/runs.csv").set_index("run")
     for run in config.runs().values():
         assert runs.loc[run.name, "steps"] == run.experiment.steps
+
+
+def test_no_measured_number_is_typed_outside_of_the_blocks(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    for name in docs.BLOCKS:
+        text = re.sub(f"<!-- {name} -->.*?<!-- end {name} -->", "", text, flags=re.DOTALL)
+    versions = {"2305.16162", "3.11"}
+    assert set(re.findall(r"\d+\.\d+|\d+ ?%", text)) <= versions
+
+
+def test_the_rule_graph_shown_is_that_of_the_snakefile(root: Path) -> None:
+    graph = workflow.snakemake(root, "--rulegraph", "dot", "--", "all").stdout
+    rules = set(re.findall(r'label = "(\w+)"', graph))
+    drawn = set(re.findall(r"<text[^>]*>(\w+)</text>", (root / "docs/rulegraph.svg").read_text(encoding="utf-8")))
+    assert {"data", "train", "all"} <= rules
+    assert drawn == rules, "make docs/rulegraph.svg draws it again"
+
+
+def test_a_figure_takes_the_training_behind_it_and_no_more() -> None:
+    made_from = {
+        "figures/one.png": "src/figures.py,results/a/seed0/features.safetensors",
+        "figures/both.png": "results/a/seed0/features.safetensors,results/b/seed0/features.safetensors",
+        "figures/none.png": "src/figures.py,results/c/seed0/data",
+        "results/a/seed0/features.safetensors": "results/a/seed0/weights.safetensors",
+        "results/b/seed0/features.safetensors": "results/b/seed0/weights.safetensors",
+        "results/a/seed0/weights.safetensors": "results/a/seed0/data",
+        "results/b/seed0/weights.safetensors": "results/b/seed0/data",
+        "results/c/seed0/weights.safetensors": "results/c/seed0/data",
+    }
+    summary = pd.DataFrame(made_from.items(), columns=["output_file", "input-file(s)"])
+    summary["rule"] = ["train" if "weights" in file else "another" for file in made_from]
+    assert docs.trained_for(summary) == {"one": ["a/seed0"], "both": ["a/seed0", "b/seed0"], "none": []}
+
+
+def test_two_cores_share_runs_but_no_run_is_shared_among_cores() -> None:
+    seconds = {"a": 600.0, "b": 360.0, "c": 120.0}
+    table = docs.figures_table({"one": ["a"], "all": ["c", "b", "a"], "none": []}, seconds).set_index("figure")
+    assert table["core_minutes"].to_dict() == {"one": 10, "all": 18, "none": 0}
+    assert table["two_core_minutes"].to_dict() == {"one": 10, "all": 10, "none": 0}
+
+
+def test_docs_are_made_from_a_finished_workflow(project: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy size in the place of full size."""
+    for folder in ("figures", "results"):
+        for path in (project / folder / "smoke").glob("*.*"):
+            shutil.copy2(path, project / folder)
+    shutil.copy(root / "README.md", project)
+    summary = workflow.snakemake(project, "--detailed-summary", "smoke").stdout.replace("figures/smoke/", "figures/")
+    monkeypatch.chdir(project)
+    runs = Config().runs("smoke")
+    monkeypatch.setattr(Config, "runs", lambda self, scale="": runs)
+    docs.make(Config(), summary)
+    made = pd.read_csv("docs/figures.csv").set_index("figure")["runs"]
+    assert (made["figure1"], made["figure3"], made["learning_curves"]) == (0, 1, 4)
+    assert len(pd.read_csv("docs/runs.csv")) == len(runs)
+    readme = docs.README.read_text(encoding="utf-8")
+    assert docs.filled(readme) == readme
+    ours = pd.read_csv("docs/reproduction.csv").set_index(["figure", "quantity"])["ours"]["4b", "test accuracy"]
+    assert f"{ours:.1%}" in docs.figures_block()

@@ -42,19 +42,8 @@ TARGETS = [name for name in RULES if name not in MAKING]
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
-    return workflow.smoke_twice(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
 def jobs(smoke: Smoke) -> list[Job]:
     return workflow.jobs_of(smoke.first, "smoke")
-
-
-@pytest.fixture
-def project(smoke: Smoke, tmp_path: Path) -> Path:
-    """A copy of the finished workflow to edit. Times of change are kept, as Snakemake looks at them."""
-    return Path(shutil.copytree(smoke.first, tmp_path / "project"))
 
 
 # What it makes

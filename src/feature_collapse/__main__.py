@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
+from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -303,6 +305,20 @@ def plan(scale: str, cores: int | None) -> None:
 
 
 @_verb
+@click.argument("table", type=click.Path(path_type=Path))
+def page(table: Path) -> None:
+    """Set TABLE, a CSV or Markdown file, as a page for a browser.
+
+    \b
+    Writes:   the HTML file of the same name beside it
+    Example:  python -m feature_collapse page results/claims.md
+    """
+    from feature_collapse.pages import make
+
+    make(table)
+
+
+@_verb
 @quiet_option
 def bench(quiet: bool) -> None:
     """Measure the cost of a training step.
@@ -320,17 +336,20 @@ def bench(quiet: bool) -> None:
 
 
 @_verb
-def docs() -> None:
+@click.argument("summary", type=click.File())
+def docs(summary: TextIO) -> None:
     """Copy a full run to docs/ and into README.
+
+    SUMMARY is what `snakemake --detailed-summary reported` says of the run, or - for standard input.
 
     \b
     Reads:    figures/, results/
     Writes:   docs/, and README.md between its marks
-    Example:  python -m feature_collapse docs
+    Example:  snakemake --detailed-summary reported | python -m feature_collapse docs -
     """
     from feature_collapse.docs import make
 
-    make(Config())
+    make(Config(), summary.read())
 
 
 @_verb

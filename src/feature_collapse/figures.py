@@ -51,7 +51,7 @@ def caption(experiment: Experiment) -> str:
     """What sets an experiment apart, in words."""
     law = "uniform" if experiment.mu == "uniform" else "Zipf"
     norm = ", LayerNorm" if experiment.normalisation == "layernorm" else ""
-    return f"{law} words{norm}, $n_{{spl}}$ = {experiment.n_spl}"
+    return rf"{law} words{norm}, $n_{{\mathrm{{spl}}}}$ = {experiment.n_spl}"
 
 
 def scatter(name: str, experiment: Experiment, features: dict[str, np.ndarray], metrics: dict[str, Any]) -> Figure:
@@ -121,7 +121,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     grid[0, 0].set_ylabel("train loss\n(cross-entropy)")
     grid[1, 0].set_ylabel("accuracy (%)")
     grid[2, 0].set_ylabel("spread in a concept\n(CDNV)")
-    grid[3, 0].set_ylabel("spread of directions\n(1 - mean cosine)")
+    grid[3, 0].set_ylabel("spread of directions\n(1 − mean cosine)")
     grid[1, 0].legend(loc="lower right")
     grid[2, 0].legend(loc="upper right")
     return figure
@@ -168,7 +168,7 @@ def theory_norms(words: dict[str, tuple[Experiment, np.ndarray]]) -> Figure:
         )
         # A law that is the same for every word is one point of the axis: draw its prediction a little to both sides.
         flat = np.ptp(mu) == 0
-        x, y = (mu[0] * np.array([0.6, 1.7]), prediction.norm_words[:2]) if flat else (mu, prediction.norm_words)
+        x, y = (mu[0] * np.array([0.7, 1.4]), prediction.norm_words[:2]) if flat else (mu, prediction.norm_words)
         axes.plot(x, y, color="black", lw=1, label="predicted" if i == len(words) - 1 else None)
         beside = {"xytext": (-4, 0), "ha": "right"} if flat else {"xytext": (4, 0), "ha": "left"}
         axes.annotate(prediction.theorem, (x[0], y[0]), textcoords="offset points", fontsize=7.5, va="center", **beside)
@@ -196,8 +196,10 @@ def theory_risk(trained: list[tuple[str, Experiment, dict[str, float]]]) -> Figu
             axes.set_xlabel(r"$t = \|W\|_F\, \|U\|_F$")
         t = np.linspace(0, 2 * max(tau, measured), 400)
         axes.plot(t, risk(t), color="black", label="theorem: $H$ or $H^*$")
-        axes.plot(tau, risk(tau), "o", color=COLOURS[0], ms=6, label="its minimiser")
-        axes.plot(measured, objective["value"], "x", color=COLOURS[1], ms=7, mew=2, label="trained network")
+        # A cross inside a ring: neither hides the other where they meet, nor does the axis near zero.
+        ring, cross = {"ms": 10, "mfc": "none", "mew": 1.5}, {"ms": 5, "mew": 1.5}
+        axes.plot(tau, risk(tau), "o", color=COLOURS[0], **ring, clip_on=False, label="its minimiser")
+        axes.plot(measured, objective["value"], "x", color=COLOURS[1], **cross, clip_on=False, label="trained network")
         axes.set(title=title, ylim=(0, None))
     panels[0].set_ylabel("true risk plus penalty")
     legend_below(figure, panels[0])
