@@ -57,8 +57,8 @@ def copy_project(folder: Path) -> Path:
 def start(
     folder: Path, *module_and_arguments: str, prefix: Sequence[str] = (), **variables: str | None
 ) -> subprocess.Popen:
-    """`python -m ...` in a folder, with the folder's own modules, as the leader of a process group. `prefix` is a command
-    to run it by; a variable that is None is taken from its environment."""
+    """`python -m ...` in a folder, with the folder's own modules, as the leader of a process group. `prefix` is a
+    command to run it by; a variable that is None is taken from its environment."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder / "src"),
