@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import workflow
-from workflow import AWKWARD_NAME, PROJECT, RUN_FILES
+from workflow import AWKWARD_NAME, PROJECT, RUN_FILES, timeless
 
 from feature_collapse import artifacts
 
@@ -32,7 +32,6 @@ MADE = [*(f"results/{RUN}/{name}" for name in RUN_FILES), "figures/smoke/figure3
 COMMAND = ("snakemake", "--cores", "2", f"results/{RUN}/metrics.json", "figures/smoke/figure3.pdf")
 LONG = "smoke/fig3+epochs=600/seed0"  # long enough to be hit in the middle
 TRAINED = ["weights.safetensors", "snapshots.safetensors", "history.csv", "run.json"]
-TIMES = re.compile(rb'"(seconds|peak_memory_mb|threads|sha256)": .*')  # the lines of run.json that tell of the machine
 
 # Each kind of artifact that a later job reads, with a verb that reads it.
 READERS = {
@@ -98,6 +97,9 @@ class Rack:
         return f"rerun failed: {done.stderr[-1500:]}" if done.returncode else self.differing(folder, MADE)
 
 
+Fault = Callable[[Rack, int], Outcome]
+
+
 def impatient(folder: Path) -> None:
     """Let the trainings of a copy checkpoint all the time."""
     module = folder / "src/feature_collapse/training.py"
@@ -106,16 +108,11 @@ def impatient(folder: Path) -> None:
     module.write_text(text, "utf-8")
 
 
-def timeless(path: Path) -> bytes:
-    """The content of a file, but for how long it took to make."""
-    content = path.read_bytes()
-    return TIMES.sub(b"", content) if path.name == "run.json" else content
-
-
-def end(process: subprocess.Popen, number: int = signal.SIGKILL) -> None:
-    """Send a signal to a process and all that it has started."""
+def end(process: subprocess.Popen, alone: bool = False) -> bool:
+    """Kill a process with all that it has started, or alone. Returns False where it had ended before."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+        process.kill() if alone else os.killpg(process.pid, signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
 
 
 # The faults. Each takes a rack and a number of tries, and returns the outcome.
@@ -123,13 +120,19 @@ def end(process: subprocess.Popen, number: int = signal.SIGKILL) -> None:
 
 def killed_training(rack: Rack, tries: int) -> Outcome:
     """SIGKILL at a random moment of training, then the same command again."""
-    return _kill_training(rack, tries, lambda usual, *_: time.sleep(rack.random.uniform(0.3, 1) * usual))
+
+    def wait_for_an_epoch(folder: Path, process: subprocess.Popen) -> None:
+        for _ in range(rack.random.randrange(31)):  # it writes 30 lines
+            process.stderr.readline()
+        time.sleep(rack.random.uniform(0, 0.1))
+
+    return _kill_training(rack, tries, wait_for_an_epoch)
 
 
 def killed_writing(rack: Rack, tries: int) -> Outcome:
     """SIGKILL while a file is being written: a checkpoint, or one of the artifacts at the end."""
 
-    def wait_for_a_write(usual: float, folder: Path, process: subprocess.Popen) -> None:
+    def wait_for_a_write(folder: Path, process: subprocess.Popen) -> None:
         name = rack.random.choice([".checkpoint.*", ".weights.*", ".snapshots.*", ".history.*", ".run.*"])
         while not list(folder.glob(name)) and process.poll() is None:
             pass
@@ -137,25 +140,21 @@ def killed_writing(rack: Rack, tries: int) -> Outcome:
     return _kill_training(rack, tries, wait_for_a_write)
 
 
-def _kill_training(rack: Rack, tries: int, wait: Callable[[float, Path, subprocess.Popen], None]) -> Outcome:
+def _kill_training(rack: Rack, tries: int, wait: Callable[[Path, subprocess.Popen], None]) -> Outcome:
     outcome, resumed, half = Outcome(), 0, 0
     with rack.fresh() as undisturbed:
-        prepared = workflow.typed(undisturbed, "data", LONG)
-        assert prepared.returncode == 0, prepared.stderr
-        begun = time.monotonic()
-        assert workflow.typed(undisturbed, "train", LONG).returncode == 0
-        usual = time.monotonic() - begun
-        whole = Path(undisturbed, "results", LONG)
+        for verb in ("data", "train"):
+            done = workflow.typed(undisturbed, verb, LONG)
+            assert done.returncode == 0, done.stderr
+        whole = undisturbed / "results" / LONG
         while outcome.tries < tries:
             with rack.fresh() as project:
                 folder = project / "results" / LONG
                 folder.mkdir(parents=True)
                 shutil.copy(whole / "data.safetensors", folder)
                 process = workflow.start(project, "feature_collapse", "train", LONG)
-                wait(usual, folder, process)
-                end(process)
-                if process.wait() != -signal.SIGKILL:
-                    usual *= 0.9  # it was done before
+                wait(folder, process)
+                if not end(process):
                     continue
                 half += bool(list(folder.glob(".*")))
                 again = workflow.typed(project, "train", LONG)
@@ -168,16 +167,13 @@ def _kill_training(rack: Rack, tries: int, wait: Callable[[float, Path, subproce
 
 
 def killed_snakemake(rack: Rack, tries: int) -> Outcome:
-    """SIGKILL of Snakemake at a random moment: alone, its jobs going on beside the rerun, or with all its jobs."""
-    outcome, usual = Outcome(), _usual(rack)
+    """SIGKILL of Snakemake at a random moment: with all its jobs, or alone."""
+    outcome = Outcome()
     while outcome.tries < tries:
         with rack.fresh() as project:
             process = workflow.start(project, *COMMAND)
-            time.sleep(rack.random.uniform(0.2, 1) * usual)
-            alone = outcome.tries % 2
-            process.kill() if alone else end(process)
-            if process.wait() != -signal.SIGKILL:
-                usual *= 0.9
+            _wait_for_a_job(rack, project, process)
+            if not end(process, alone=outcome.tries % 2 == 1):
                 continue
             complaint = rack.rerun(project)
             process.communicate()  # until the last of its jobs has ended
@@ -186,22 +182,23 @@ def killed_snakemake(rack: Rack, tries: int) -> Outcome:
     return outcome
 
 
-def _usual(rack: Rack) -> float:
-    """Seconds that the command takes."""
-    with rack.fresh() as project:
-        begun = time.monotonic()
-        assert not rack.rerun(project)
-        return time.monotonic() - begun
+def _wait_for_a_job(rack: Rack, project: Path, process: subprocess.Popen) -> None:
+    """Wait until a random file of the command is there, and a little longer."""
+    awaited = project / rack.random.choice([*MADE, *(f"results/{RUN}/log/{verb}.log" for verb in ("data", "train"))])
+    while not awaited.exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(rack.random.uniform(0, 1))
 
 
 def terminated_snakemake(rack: Rack, tries: int) -> Outcome:
     """SIGTERM to Snakemake and its jobs, as a cluster sends when it preempts."""
-    outcome, usual = Outcome(), _usual(rack)
-    while outcome.tries < tries:
+    outcome = Outcome()
+    for _ in range(tries):
         with rack.fresh() as project:
             process = workflow.start(project, *COMMAND)
-            time.sleep(rack.random.uniform(0.2, 1) * usual)
-            end(process, signal.SIGTERM)
+            _wait_for_a_job(rack, project, process)
+            with suppress(ProcessLookupError):  # it was done before
+                os.killpg(process.pid, signal.SIGTERM)
             process.communicate()
             outcome.add(rack.rerun(project))
     return outcome
@@ -213,11 +210,14 @@ def killed_worker(rack: Rack, tries: int) -> Outcome:
     for _ in range(tries):
         with rack.fresh() as project:
             process = workflow.start(project, *COMMAND)
-            while not (workers := _training_under(process)):
+            workers: list[psutil.Process] = []
+            while not workers and process.poll() is None:
+                workers = _training_under(process)
                 time.sleep(0.01)
             time.sleep(rack.random.uniform(0, 1))
             for worker in workers:
-                worker.kill()
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
             done = workflow.finish(process)
             named = done.returncode != 0 and "Error in rule train" in done.stderr
             outcome.add(rack.rerun(project) if named or not done.returncode else f"rule not named: {done.stderr}")
@@ -226,12 +226,9 @@ def killed_worker(rack: Rack, tries: int) -> Outcome:
 
 def _training_under(process: subprocess.Popen) -> list[psutil.Process]:
     found = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            words = child.cmdline()
-        except psutil.Error:  # it has just ended
-            continue
-        found += [child] if words[1:4] == ["-m", "feature_collapse", "train"] else []
+    with suppress(psutil.Error):  # one has just ended
+        for child in psutil.Process(process.pid).children(recursive=True):
+            found += [child] if child.cmdline()[1:4] == ["-m", "feature_collapse", "train"] else []
     return found
 
 
@@ -306,11 +303,12 @@ def damaged_checkpoint(rack: Rack, tries: int) -> Outcome:
 
 
 def _leave_a_checkpoint(project: Path, run: str) -> None:
-    process = workflow.start(project, "feature_collapse", "train", run, "--quiet")
-    while not (project / "results" / run / "checkpoint.safetensors").exists():
-        assert process.poll() is None, process.stderr.read()
-    end(process)
-    process.communicate()
+    checkpoint = project / "results" / run / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        process = workflow.start(project, "feature_collapse", "train", run, "--quiet")
+        while not checkpoint.exists() and process.poll() is None:
+            pass
+        end(process)
 
 
 def _truncate(project: Path, path: Path, chance: random.Random) -> None:
@@ -467,7 +465,7 @@ FAULTS = {
 }
 
 
-def inflict(fault: Callable[[Rack, int], Outcome], tries: int, undisturbed: Path, base: Path) -> Outcome:
+def inflict(fault: Fault, tries: int, undisturbed: Path, base: Path) -> Outcome:
     """One fault, with a rack of its own."""
     try:
         return fault(Rack(undisturbed, base / fault.__name__), tries)
