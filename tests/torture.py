@@ -30,6 +30,7 @@ from feature_collapse import artifacts
 RUN, OTHER = "smoke/fig3/seed0", "smoke/fig4a/seed0"
 MADE = [*(f"results/{RUN}/{name}" for name in RUN_FILES), "figures/smoke/figure3.pdf", "figures/smoke/figure3.png"]
 COMMAND = ("snakemake", "--cores", "2", f"results/{RUN}/metrics.json", "figures/smoke/figure3.pdf")
+QUICKLY = "CHECKPOINT_SECONDS = 0.05"
 LONG = "smoke/fig3+epochs=600/seed0"  # long enough to be hit in the middle
 TRAINED = ["weights.safetensors", "snapshots.safetensors", "history.csv", "run.json"]
 
@@ -69,15 +70,19 @@ class Rack:
         self.copies = 0
 
     @contextmanager
-    def fresh(self, finished: bool = False) -> Iterator[Path]:
-        """A copy of the project, as cloned or `finished`, that checkpoints all the time; gone at the end."""
+    def fresh(self, finished: bool = False, impatient: bool = True) -> Iterator[Path]:
+        """A copy of the project, as cloned or `finished`; gone at the end. The `impatient` checkpoint all the time."""
         self.copies += 1
         folder = self.base / str(self.copies) / AWKWARD_NAME
         if finished:
             shutil.copytree(self.undisturbed, folder)
         else:
             workflow.copy_project(folder)
-            impatient(folder)
+        if impatient and not finished:
+            module = folder / "src/feature_collapse/training.py"
+            text, changed = re.subn("^CHECKPOINT_SECONDS = .*", QUICKLY, module.read_text("utf-8"), flags=re.MULTILINE)
+            assert changed
+            module.write_text(text, "utf-8")
         yield folder
         shutil.rmtree(folder.parent, ignore_errors=True)
 
@@ -98,14 +103,6 @@ class Rack:
 
 
 Fault = Callable[[Rack, int], Outcome]
-
-
-def impatient(folder: Path) -> None:
-    """Let the trainings of a copy checkpoint all the time."""
-    module = folder / "src/feature_collapse/training.py"
-    text, changed = re.subn(r"^(CHECKPOINT_SECONDS) = .*", r"\1 = 0.02", module.read_text("utf-8"), flags=re.MULTILINE)
-    assert changed == 1
-    module.write_text(text, "utf-8")
 
 
 def end(process: subprocess.Popen, alone: bool = False) -> bool:
@@ -142,7 +139,7 @@ def killed_writing(rack: Rack, tries: int) -> Outcome:
 
 def _kill_training(rack: Rack, tries: int, wait: Callable[[Path, subprocess.Popen], None]) -> Outcome:
     outcome, resumed, half = Outcome(), 0, 0
-    with rack.fresh() as undisturbed:
+    with rack.fresh(impatient=False) as undisturbed:
         for verb in ("data", "train"):
             done = workflow.typed(undisturbed, verb, LONG)
             assert done.returncode == 0, done.stderr
