@@ -23,6 +23,12 @@ test: .venv/ready ## the tests
 lint: .venv/ready ## format and lint, as CI does
 	. .venv/bin/activate && ruff check . && ruff format --check . && snakefmt --check Snakefile && snakemake --lint
 
+torture: .venv/ready ## kill, starve and corrupt the toy workflow, and see whether a rerun mends it: results/torture.md
+	. .venv/bin/activate && python tests/torture.py
+
+determinism: .venv/ready ## the toy workflow on other threads, cores, order, folder: results/determinism.md
+	. .venv/bin/activate && python tests/determinism.py
+
 bench: .venv/ready ## the cost of a training step, on an idle machine
 	@. .venv/bin/activate && python -m feature_collapse bench
 
@@ -53,4 +59,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint bench report docs crate lock help
+.PHONY: all quick smoke test lint torture determinism bench report docs crate lock help

@@ -356,6 +356,27 @@ def test_any_content_is_valid_or_refused_in_one_line(pristine: dict, write: Call
     read_or_refused(path)
 
 
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.sampled_from(sorted(Experiment.model_fields)), value=JUNK)
+def test_any_value_of_a_key_is_valid_or_refused_by_the_name_of_the_key(
+    pristine: dict, write: Callable, key: str, value: Any
+) -> None:
+    one = {"seeds": [0], "defaults": pristine["defaults"], "experiments": {"mine": {"epochs": 1}}}
+    content = copy.deepcopy(one | {"scales": {}, "studies": {}})
+    content["experiments"]["mine"][key] = value
+    try:
+        path = write(content)
+    except Exception:  # what YAML cannot express cannot be in a file
+        return
+    before = path.read_bytes()
+    try:
+        Config(path)
+    except ConfigError as error:
+        assert str(error).splitlines() == [str(error)]
+        assert str(error).startswith(f"{path}: ") and key in str(error).removeprefix(f"{path}: ")
+    assert [*path.parent.iterdir()] == [path] and path.read_bytes() == before
+
+
 TAGS = ["!!bool x", "!!int ''", "!!float .", "!!python/name:os.system", "!x y", "&a ", "*a", "<<: {}", "? [1]", "0x_"]
 SIGNS = [*"{}[]|>'\"%#,\t\0\ud7ff\u2028", "- ", ": ", "...", "\n---\n"]
 

@@ -15,7 +15,7 @@ def forget_dead_locks(folder: Path = Path(".snakemake")) -> IO | None:
     """
     try:
         folder.mkdir(exist_ok=True)
-        alive = open(folder / "alive", "a")  # noqa: SIM115: held as long as the process
+        alive = open(folder / "alive", "a")  # noqa: SIM115, it is held as long as the process lives
         try:
             fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder / "locks", ignore_errors=True)
