@@ -38,7 +38,7 @@ def _verb(function: Callable) -> Callable:
             click.echo(f"error: {error}", err=True)
             sys.exit(1)
 
-    return main.command()(call)
+    return main.command(function.__name__)(call)
 
 
 run_argument = click.argument("run")
@@ -142,8 +142,18 @@ def claims(scale: str) -> None:
 @click.argument("name")
 @scale_option
 def study(name: str, scale: str) -> None:
-    """Gather the runs of study NAME into one table: results/[SCALE/]studies/NAME.csv."""
+    """Gather the runs of study NAME: results/[SCALE/]studies/NAME.csv, NAME_summary.csv and, with the answer, NAME.md."""
     from feature_collapse.studies import make
+
+    make(name, scale.rstrip("/"), Config())
+
+
+@_verb
+@click.argument("name")
+@scale_option
+def study_figure(name: str, scale: str) -> None:
+    """Draw the figure of study NAME from its table: figures/[SCALE/]study_NAME.pdf and .png."""
+    from feature_collapse.study_figures import make
 
     make(name, scale.rstrip("/"), Config())
 

@@ -64,7 +64,7 @@ def scatter(name: str, experiment: Experiment, features: dict[str, np.ndarray], 
     _plane(right, features["u_plane"], features["z"], metrics["u"]["sigma"])
     left.set_title(f"{e.n_w} word embeddings {phi}\n{left.get_title()}")
     right.set_title(rf"{e.K * e.L} classifier vectors $u_{{k,\ell}}$" + f"\n{right.get_title()}")
-    _legend_below(figure, left)
+    legend_below(figure, left)
     figure.suptitle(f"{name}: {caption(e)}, test accuracy {metrics['training']['test_accuracy']:.1%}")
     return figure
 
@@ -87,7 +87,7 @@ def _plane(axes: Axes, plane: np.ndarray, concepts: np.ndarray, sigma: list[floa
     axes.margins(0.08)
 
 
-def _legend_below(figure: Figure, axes: Axes, columns: int | None = None) -> None:
+def legend_below(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     """One legend for the whole figure, with marks large and opaque enough to be read."""
     handles, labels = axes.get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns or len(handles))
@@ -150,7 +150,7 @@ def word_frequencies(data: dict[str, dict[str, np.ndarray]], n_c: int) -> Figure
         axes.set(title=title, xscale="log", yscale="log", xlabel=r"rank $\beta$ of the word in its concept")
         axes.yaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("frequency inside the concept")
-    _legend_below(figure, panels[0])
+    legend_below(figure, panels[0])
     return figure
 
 
@@ -175,7 +175,7 @@ def theory_norms(words: dict[str, tuple[Experiment, np.ndarray]]) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel=r"frequency $\mu_\beta$ of the word in its concept")
     axes.set_ylabel("norm of the word embedding")
     axes.margins(x=0.09)
-    _legend_below(figure, axes, columns=2)
+    legend_below(figure, axes, columns=2)
     return figure
 
 
@@ -200,45 +200,8 @@ def theory_risk(trained: list[tuple[str, Experiment, dict[str, float]]]) -> Figu
         axes.plot(measured, objective["value"], "x", color=COLOURS[1], ms=7, mew=2, label="trained network")
         axes.set(title=title, ylim=(0, None))
     panels[0].set_ylabel("true risk plus penalty")
-    _legend_below(figure, panels[0])
+    legend_below(figure, panels[0])
     return figure
-
-
-def lambda_transition(rows: pd.DataFrame, curves: dict[str, tuple[Experiment, list[float]]]) -> Figure:
-    """Mean norm of the words over lambda: trained networks, and the theory's curve that falls to zero at its threshold.
-
-    `rows` is the table of the study; `curves` holds an experiment and the values of lambda to draw it at, by law.
-    """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots()
-    titles = {"uniform": "uniform words (Theorem 1)", "zipf": "Zipf words (type III)"}
-    for i, (law, (experiment, values)) in enumerate(curves.items()):
-        e = experiment
-        predicted = [
-            predictions.predict(e.model_copy(update={"lambda_W": value, "lambda_U": value})).mean_norm_words
-            for value in values
-        ]
-        threshold = theory.type_iii_threshold(e.n_c, e.L, e.K, predictions.law(e))
-        axes.plot(values, predicted, color=COLOURS[i], label=f"{titles[law]}, predicted")
-        axes.axvline(threshold, color=COLOURS[i], lw=0.8, ls=":", label="threshold, by theory")
-        trained = rows[rows["mu"] == law]
-        axes.plot(
-            *(trained["lambda_U"], trained["words_norm_mean"]),
-            **{"marker": MARKERS[i], "ls": "", "ms": 5, "mfc": "none", "color": COLOURS[i]},
-            label=f"{titles[law].split(' (')[0]}, trained",
-        )
-    axes.set(xscale="log", xlabel=r"weight decay $\lambda$ of words and classifier")
-    axes.set_ylabel("mean norm of the word embeddings")
-    axes.set_ylim(bottom=-0.02)
-    _legend_below(figure, axes, columns=len(curves))
-    return figure
-
-
-def _lambda_transition(scale: str, config: Config) -> Figure:
-    rows = artifacts.read_csv(Path("results") / scale / "studies" / "lambda.csv")
-    experiments = {run.experiment.mu: run.experiment for run in config.study("lambda", scale)}
-    values = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60).tolist()
-    return lambda_transition(rows, {law: (experiment, values) for law, experiment in experiments.items()})
 
 
 def _theory_norms(scale: str, config: Config) -> Figure:
@@ -306,7 +269,6 @@ FIGURES: dict[str, Callable[[str, Config], Figure]] = {
     "learning_curves": _learning_curves,
     "theory_norms": _theory_norms,
     "theory_risk": _theory_risk,
-    "lambda_transition": _lambda_transition,
 }
 
 
