@@ -80,7 +80,7 @@ def _verb(function: Callable, failure: str = FAILURE) -> click.Command:
             click.echo(f"error: {error}", err=True)
             sys.exit(1)
 
-    return main.command(epilog=EXIT_STATUS.format(failure=failure))(call)
+    return main.command(function.__name__, epilog=EXIT_STATUS.format(failure=failure))(call)
 
 
 run_argument = click.argument("run")
@@ -273,18 +273,29 @@ def explorer(scale: str) -> None:
 @scale_option
 @quiet_option
 def study(name: str, scale: str, quiet: bool) -> None:
-    """Gather the runs of study NAME into one table.
+    """Gather the runs of study NAME, and answer its question.
 
-    One row a run, with all its settings, its metrics and what the theory predicts for it.
+    NAME.csv has one row a run, with all its settings, its metrics and what the theory predicts for it; NAME_summary.csv
+    means over seeds with 95 % intervals; NAME.md the answer.
 
     \b
     Reads:    config/experiments.yaml, metrics.json of every run of the study
-    Writes:   results/[SCALE/]studies/NAME.csv
+    Writes:   results/[SCALE/]studies/NAME.csv, NAME_summary.csv, NAME.md
     Example:  python -m feature_collapse study lambda
     """
     from feature_collapse.studies import make
 
     make(name, scale.rstrip("/"), Config(), quiet)
+
+
+@_verb
+@click.argument("name")
+@scale_option
+def study_figure(name: str, scale: str) -> None:
+    """Draw the figure of study NAME from its table: figures/[SCALE/]study_NAME.pdf and .png."""
+    from feature_collapse.study_figures import make
+
+    make(name, scale.rstrip("/"), Config())
 
 
 @_verb
