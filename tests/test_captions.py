@@ -78,8 +78,7 @@ def test_numbers_are_those_of_the_run(config: Config, tmp_path: Path, monkeypatc
 
 def test_rows_of_a_table_are_counted_by_verdict(config: Config, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("results").mkdir()
-    pd.DataFrame({"verdict": ["within", "OUT", "within"]}).to_csv("results/numbers.csv")
+    captions.artifacts.write_csv(Path("results/numbers.csv"), pd.DataFrame({"verdict": ["within", "OUT", "within"]}))
     entries = {"numbers": entry(seen="{numbers[within]} of {numbers[rows]}, {numbers[not comparable]} small")}
     assert captions.caption(["results/numbers.html"], entries, config)["seen"] == "2 of 3, 0 small"
 

@@ -19,11 +19,6 @@ OTHER = "smoke/fig4a/seed0"
 FOLDER = f"results/{RUN}"
 
 
-@pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
-    return workflow.smoke_twice(tmp_path_factory)
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder of a test: a copy of the project that has made nothing yet."""

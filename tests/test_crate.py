@@ -35,11 +35,6 @@ LEFT_OUT = {
 }
 
 
-@pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
-    return workflow.smoke_twice(tmp_path_factory)
-
-
 @pytest.fixture
 def project(smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder of a test: the whole project, finished at toy size."""

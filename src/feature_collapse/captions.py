@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from feature_collapse import artifacts
@@ -77,6 +76,6 @@ def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]
             numbers[experiment] = artifacts.read_json(path, run)
     table = Path("results") / scale / f"{name}.csv"
     if table.exists():
-        rows = pd.read_csv(table)
+        rows = artifacts.read_csv(table)
         numbers[name] = Counter(rows.get("verdict", ()), rows=len(rows))
     return numbers

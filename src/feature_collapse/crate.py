@@ -24,7 +24,8 @@ WORKFLOW = "Snakefile"
 # Every file of the project that running the workflow takes, and what it is. Each pattern has to be there.
 PROJECT = {
     "src/feature_collapse/*.py": "A module that the rules of the workflow run",
-    "config/*.yaml": "Configuration: experiments, the paper's numbers, or its claims",
+    "config/*.yaml": "Configuration: experiments, the paper's numbers, its claims, or captions",
+    "report/*.rst": "The frame of the report's texts",
     "profiles/*/*": "Options that every call of Snakemake takes",
     "requirements.txt": "The exact version of every package: the lock of the environment",
     "environment.yml": "The environment for conda, from the same lock",

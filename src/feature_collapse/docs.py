@@ -12,7 +12,7 @@ from feature_collapse.config import Config
 
 DOCS = Path("docs")
 README = Path("README.md")
-TABLES = ("reproduction", "theory", "enumeration", "enumeration_gradients", "claims", "benchmark", "studies/lambda")
+TABLES = ("reproduction", "theory", "enumeration", "enumeration_gradients", "claims", "benchmark", "studies/*")
 STUDIES = "Studies"  # the category of captions whose figures have a table of their own
 PICTURES = (".png", ".gif")
 WORDS = {
@@ -176,11 +176,10 @@ def make(config: Config, summary: str) -> None:
     """Copy the figures and tables of a full run to `docs/` and fill README's blocks from them. `summary` is what
     `snakemake --detailed-summary` says of it."""
     for name in TABLES:
-        for source in (Path("results") / f"{name}.csv", Path("results") / f"{name}.md"):
-            if source.exists():
-                target = DOCS / source.relative_to("results")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+        for source in (path for kind in ("csv", "md") for path in Path("results").glob(f"{name}.{kind}")):
+            target = DOCS / source.relative_to("results")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
     (DOCS / "figures").mkdir(parents=True, exist_ok=True)
     for picture in sorted(path for kind in PICTURES for path in Path("figures").glob(f"*{kind}")):
         shutil.copyfile(picture, DOCS / "figures" / picture.name)

@@ -38,11 +38,11 @@ def _text(value: object) -> str:
 
 
 def make(table: Path) -> None:
-    """Write `table`, a CSV or Markdown file, as the HTML file of the same name. Raises ArtifactError if missing."""
+    """Write `table`, a CSV or Markdown file, as the HTML file of the same name. Raises ArtifactError if it cannot."""
     if not table.exists():
         raise artifacts.ArtifactError(table, "is missing")
     if table.suffix == ".csv":
-        markdown = f"# {table.stem}\n\n{of_rows(pd.read_csv(table))}"
+        markdown = f"# {table.stem}\n\n{of_rows(artifacts.read_csv(table))}"
     else:
         markdown = table.read_text(encoding="utf-8")
     with artifacts.atomic(table.with_suffix(".html")) as temporary:
