@@ -17,10 +17,24 @@ def threads_given_back():
 
 def rows() -> pd.DataFrame:
     times = {f"{name}_ms{end}": [1.0 + i] * 2 for i, name in enumerate(CONTENDERS) for end in ("", "_low", "_high")}
-    ratios = {"textbook_over_ours": 2.0, "ours_over_products": 1.1, "gflop_per_s": 60.0, "of_best_rate": 0.9}
+    ratios = {
+        "textbook_over_ours": 2.0,
+        "ours_over_products": 1.1,
+        "ours_over_torch_products": 0.6,
+        "gflop_per_s": 60.0,
+        "of_best_rate": 0.9,
+    }
     return pd.DataFrame(
         {"network": ["none", "layernorm"], "threads": 1, "K": 1000, **times, **ratios, "cost_per_class": 1}
     )
+
+
+def test_a_cost_of_a_constant_and_a_linear_part_is_on_a_line() -> None:
+    K = [250, 500, 1000, 2000]
+    on = pd.DataFrame({"network": "none", "threads": 1, "K": K, "ours_ms": [0.5 + 0.01 * k for k in K]})
+    assert benchmark.off_line(on) == pytest.approx(0, abs=1e-9)
+    off = on.assign(ours_ms=[3.0, 5.5, 15.0, 20.5])
+    assert benchmark.off_line(off) > 0.1
 
 
 @pytest.mark.parametrize("normalisation", ["none", "layernorm"])
