@@ -26,7 +26,13 @@ def pristine(root: Path) -> dict[str, Any]:
     return content | {
         "experiments": {name: content["experiments"][name] for name in ("fig3", "fig4b")},
         "scales": {"quick": {"leave_out": [], "override": {"K": 200}}},
-        "studies": {"lambda": {"base": ["fig3+K=50"], "vary": {"lambda_W=lambda_U": [0.001, 0.5]}, "seeds": [0, 1]}},
+        "studies": {
+            "lambda": {
+                "question": "What is learned?",
+                "grids": [{"base": ["fig3+K=50"], "vary": {"lambda_W=lambda_U": [0.001, 0.5]}}],
+                "seeds": [0, 1],
+            }
+        },
     }
 
 
@@ -392,11 +398,11 @@ def test_any_text_is_valid_or_refused_in_one_line(text: str, write: Callable, da
 
 
 def test_defaults_give_way_to_entry_to_scale_to_name(content: dict, write: Callable) -> None:
-    content["defaults"] |= {"n_spl": 1, "n_test": 1, "d": 1, "batch_size": 1}
-    content["experiments"]["fig4b"] |= {"n_test": 2, "d": 2, "batch_size": 2}
-    content["scales"]["quick"]["override"] |= {"d": 3, "batch_size": 3}
+    content["defaults"] |= {"n_spl": 1, "n_test": 1, "d": 2, "batch_size": 1}
+    content["experiments"]["fig4b"] |= {"n_test": 2, "d": 3, "batch_size": 2}
+    content["scales"]["quick"]["override"] |= {"d": 4, "batch_size": 3}
     e = Config(write(content)).run("quick/fig4b+batch_size=4/seed0").experiment
-    assert (e.n_spl, e.n_test, e.d, e.batch_size) == (1, 2, 3, 4)
+    assert (e.n_spl, e.n_test, e.d, e.batch_size) == (1, 2, 4, 4)
 
 
 def test_override_in_a_name_changes_that_key_alone(config: Config) -> None:
@@ -504,5 +510,6 @@ def test_study_is_the_grid_of_its_bases_values_and_seeds(content: dict, write: C
 def test_bad_study_is_refused_when_the_file_is_read(
     content: dict, write: Callable, key: str, value: Any, words: str
 ) -> None:
-    content["studies"]["lambda"][key] = value
+    study = content["studies"]["lambda"]
+    (study if key in study else study["grids"][0])[key] = value
     refused(write(content), words)

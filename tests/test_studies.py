@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from feature_collapse.config import Config, ConfigError, Run
-from feature_collapse.studies import row
+from feature_collapse.studies import NUMBERS, row
 
 
 @pytest.fixture
@@ -17,11 +17,16 @@ def with_studies(root: Path, tmp_path: Path) -> Callable[[dict], Config]:
     def build(studies: dict) -> Config:
         yaml = YAML()
         content = yaml.load(root / "config/experiments.yaml")
-        content["studies"] = studies
+        content["studies"] = {name: {"question": "?"} | study for name, study in studies.items()}
         yaml.dump(content, tmp_path / "experiments.yaml")
         return Config(tmp_path / "experiments.yaml")
 
     return build
+
+
+def grid(base: list[str], vary: dict, seeds: tuple[int, ...] | list[int] = (0,)) -> dict:
+    """A study of one grid."""
+    return {"grids": [{"base": base, "vary": vary}], "seeds": list(seeds)}
 
 
 def names(runs: list[Run]) -> list[str]:
@@ -29,22 +34,48 @@ def names(runs: list[Run]) -> list[str]:
 
 
 def test_a_grid_is_every_base_with_every_value_and_seed(with_studies: Callable) -> None:
-    config = with_studies({"s": {"base": ["fig3", "fig4c+K=200"], "vary": {"n_spl": [2, 3]}, "seeds": [0, 7]}})
+    config = with_studies({"s": grid(["fig3", "fig4c+K=200"], {"d": [2, 3]}, seeds=[0, 7])})
     assert names(config.study("s")) == [
-        "fig3+n_spl=2/seed0",
-        "fig3+n_spl=2/seed7",
-        "fig3+n_spl=3/seed0",
-        "fig3+n_spl=3/seed7",
-        "fig4c+K=200+n_spl=2/seed0",
-        "fig4c+K=200+n_spl=2/seed7",
-        "fig4c+K=200+n_spl=3/seed0",
-        "fig4c+K=200+n_spl=3/seed7",
+        "fig3+d=2/seed0",
+        "fig3+d=2/seed7",
+        "fig3+d=3/seed0",
+        "fig3+d=3/seed7",
+        "fig4c+K=200+d=2/seed0",
+        "fig4c+K=200+d=2/seed7",
+        "fig4c+K=200+d=3/seed0",
+        "fig4c+K=200+d=3/seed7",
     ]
+
+
+def test_a_run_takes_as_many_steps_as_its_base_unless_it_is_told_its_epochs(with_studies: Callable) -> None:
+    base = with_studies({}).run("fig4b/seed0").experiment
+    config = with_studies({"s": grid(["fig4b"], {"n_spl": [5, 50]}), "t": grid(["fig4b"], {"K": [500], "epochs": [7]})})
+    assert [run.experiment.steps for run in config.study("s")] == [base.steps] * 2
+    assert config.study("s")[1].experiment.epochs == base.epochs / 10
+    assert config.study("t")[0].experiment.epochs == 7
+
+
+def test_grids_follow_one_another_and_a_run_in_two_of_them_counts_once(with_studies: Callable) -> None:
+    grids = [{"base": ["fig3"], "vary": {"d": [50, 100]}}, {"base": ["fig3"], "vary": {"L": [15, 10]}}]
+    runs = with_studies({"s": {"grids": grids, "seeds": [0]}}).study("s")
+    assert names(runs) == ["fig3+d=50/seed0", "fig3/seed0", "fig3+L=10/seed0"]
+
+
+def test_thin_studies_keep_the_ends_of_each_axis_and_two_seeds(with_studies: Callable) -> None:
+    config = with_studies({"s": grid(["study/fig3"], {"d": [5, 6, 7]}, seeds=[0, 1, 2])})
+    assert names(config.study("s", "smoke")) == [f"smoke/fig3+d={d}/seed{seed}" for d in (5, 7) for seed in (0, 1)]
+
+
+def test_every_run_of_a_study_is_the_one_its_name_stands_for(config: Config) -> None:
+    for study in config.studies:
+        for scale in ("", "smoke"):
+            for run in config.study(study, scale):
+                assert config.run(run.name) == run
 
 
 def test_axes_are_combined_and_tied_keys_vary_together(with_studies: Callable) -> None:
     vary = {"lambda_W=lambda_U": [0.01, 0.02], "d": [3, 10]}
-    runs = with_studies({"s": {"base": ["fig3"], "vary": vary, "seeds": [0]}}).study("s")
+    runs = with_studies({"s": grid(["fig3"], vary)}).study("s")
     assert [(r.experiment.lambda_W, r.experiment.lambda_U, r.experiment.d) for r in runs] == [
         (0.01, 0.01, 3),
         (0.01, 0.01, 10),
@@ -54,8 +85,8 @@ def test_axes_are_combined_and_tied_keys_vary_together(with_studies: Callable) -
 
 
 def test_studies_share_the_runs_they_have_in_common(with_studies: Callable) -> None:
-    one = {"base": ["fig4b+K=200"], "vary": {"n_spl": [5, 10]}, "seeds": [0]}
-    other = {"base": ["fig4b+K=200"], "vary": {"zipf_exponent": [1, 2]}, "seeds": [0]}
+    one = grid(["fig4b+K=200"], {"n_spl": [5, 10]})
+    other = grid(["fig4b+K=200"], {"zipf_exponent": [1, 2]})
     config = with_studies({"one": one, "other": other})
     shared = set(names(config.study("one"))) & set(names(config.study("other")))
     assert shared == {"fig4b+K=200/seed0"}  # n_spl = 5 and exponent 1 are the experiment's own
@@ -76,12 +107,15 @@ def test_the_transition_is_crossed_by_both_laws(config: Config) -> None:
 @pytest.mark.parametrize(
     "study",
     [
-        {"base": ["fig9"], "vary": {}, "seeds": [0]},
-        {"base": ["fig3"], "vary": {"colour": [1]}, "seeds": [0]},
-        {"base": ["fig3"], "vary": {"d": ["many"]}, "seeds": [0]},
-        {"base": [], "vary": {}, "seeds": [0]},
-        {"base": ["fig3"], "vary": {}, "seeds": []},
-        {"base": ["fig3"], "vary": {}},
+        {"grids": [{"base": ["fig9"], "vary": {}}], "seeds": [0]},
+        {"grids": [{"base": ["fig3"], "vary": {"colour": [1]}}], "seeds": [0]},
+        {"grids": [{"base": ["fig3"], "vary": {"d": ["many"]}}], "seeds": [0]},
+        {"grids": [{"base": ["fig3"], "vary": {"d": []}}], "seeds": [0]},
+        {"grids": [{"base": ["nowhere/fig3"], "vary": {}}], "seeds": [0]},
+        {"grids": [{"base": [], "vary": {}}], "seeds": [0]},
+        {"grids": [], "seeds": [0]},
+        {"grids": [{"base": ["fig3"], "vary": {}}], "seeds": []},
+        {"grids": [{"base": ["fig3"], "vary": {}}]},
     ],
 )
 def test_a_bad_study_is_refused_when_the_configuration_is_read(with_studies: Callable, study: dict) -> None:
@@ -97,17 +131,20 @@ def test_an_unknown_study_is_named(config: Config) -> None:
 def test_a_row_has_every_setting_every_measure_and_the_prediction(config: Config) -> None:
     run = config.run("fig3+K=50/seed3")
     part = {"sigma": [3.0, 2.0, 1.0, 0.5], "cdnv": 0.1}
-    metrics = {"training": {"test_accuracy": 1.0}, "words": part, "u": part, "objective": {"value": 2.0}}
-    found = row(run, metrics | {"alignment": 0.0, "norm_follows_mu": None})
+    metrics = {"training": {"test_accuracy": 1.0}, "words": part, "words_weighted_by_mu": part, "u": part}
+    numbers = dict.fromkeys(NUMBERS)
+    found = row(run, metrics | numbers | {"objective": {"value": 2.0}, "layers": [{"cdnv": 0.2}]})
     assert found["run"] == "fig3+K=50/seed3"
     assert found["seed"] == 3
     assert found.items() >= run.experiment.model_dump().items()
     assert (found["words_sigma_1"], found["u_sigma_3"], found["words_cdnv"]) == (3.0, 1.0, 0.1)
+    assert found["layer1_cdnv"] == 0.2
     assert found["predicted_words_norm_mean"] == pytest.approx(0.61602, abs=5e-6)
     assert found["learnable"] is True
 
 
 def test_a_row_of_a_network_without_theorem_has_no_prediction(config: Config) -> None:
     part = {"sigma": [], "cdnv": 0.1}
-    metrics = {"training": {}, "words": part, "u": part, "objective": {}, "alignment": 0.0, "norm_follows_mu": None}
+    parts = {"training": {}, "words": part, "words_weighted_by_mu": part, "u": part, "objective": {}}
+    metrics = parts | dict.fromkeys(NUMBERS) | {"layers": []}
     assert "learnable" not in row(config.run("fig3+lambda_W=0/seed0"), metrics)
