@@ -12,6 +12,7 @@ import workflow
 from click.testing import CliRunner, Result
 from workflow import SETTINGS, Smoke
 
+import feature_collapse
 from feature_collapse.__main__ import main
 
 RUN = "smoke/fig3/seed0"
@@ -56,6 +57,33 @@ def test_every_verb_describes_itself(verb: str) -> None:
     result = call(verb, "--help")
     assert result.exit_code == 0
     assert main.commands[verb].help.splitlines()[0] in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("verb", main.commands)
+def test_every_verb_has_a_manual_page(verb: str) -> None:
+    """What it does, the files it reads or writes, an example that can be typed, and what each exit status means."""
+    page = call(verb, "--help").stdout
+    assert re.search(r"^  (Reads|Writes): +\S", page, re.MULTILINE)
+    (example,) = re.findall(r"^  Example:  python -m feature_collapse (.*)$", page, re.MULTILINE)
+    named, *arguments = example.split()
+    assert named == verb
+    main.commands[verb].make_context(verb, arguments)  # refuses what the verb does not take
+    statuses = page.partition("Exit status:\n")[2]
+    assert re.findall(r"^    (\d)  \w", statuses, re.MULTILINE) == ["0", "1", "2"]
+    assert max(map(len, page.splitlines())) <= 80
+
+
+def test_the_first_page_lists_the_verbs_in_the_order_of_the_work_and_the_exit_statuses() -> None:
+    page = call("--help").stdout
+    verbs = re.findall(r"^  (\w+)  +\S", page.partition("Commands:\n")[2].partition("\n\n")[0], re.MULTILINE)
+    assert verbs == list(main.commands)
+    assert verbs[:4] == ["data", "train", "features", "figure"]
+    assert "..." not in page.partition("Commands:\n")[2]
+    assert re.findall(r"^    (\d)  \w", page.partition("Exit status:\n")[2], re.MULTILINE) == ["0", "1", "2"]
+
+
+def test_it_says_its_version() -> None:
+    assert feature_collapse.__version__ in call("--version").stdout
 
 
 def test_the_verbs_are_those_of_the_workflow(project: Path) -> None:

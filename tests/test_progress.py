@@ -132,9 +132,9 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["enumeration", "--starts", "1", "--scale", "smoke"], "enumeration: problem 2 of 2, "),
-        (["study", "lambda", "--scale", "smoke"], "study lambda: run 18 of 18, "),
-        (["bench"], "training steps: case 8 of 8, "),
+        (["enumeration", "--starts", "1", "--scale", "smoke"], r"enumeration: problem (\d+) of \1, "),
+        (["study", "lambda", "--scale", "smoke"], r"study lambda: run (\d+) of \1, "),
+        (["bench"], r"training steps: case (\d+) of \1, "),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -142,7 +142,7 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_verb_says_how_far_it_is_unless_it_is_to_be_quiet(arguments: list[str], said: str) -> None:
     loud, quiet = (CliRunner().invoke(main, [*arguments, *extra]) for extra in ([], ["--quiet"]))
     assert (loud.exit_code, quiet.exit_code) == (0, 0), (loud.exception, quiet.exception)
-    assert loud.stderr.splitlines()[-1].startswith(said)
+    assert re.match(said, loud.stderr.splitlines()[-1])
     assert quiet.stderr == ""
 
 

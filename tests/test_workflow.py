@@ -371,7 +371,7 @@ def listed(rule: str) -> set[str]:
 
 
 def imported_by_a_job(job: Job, folder: Path) -> set[str]:
-    """Our modules that Python said it imported in the log of a job. The package itself is but a docstring."""
+    """Our modules that Python said it imported in the log of a job. The package itself imports none of them."""
     log = (folder / job.log).read_text("utf-8")
     return set(re.findall(r"^import time:.*\| +feature_collapse\.(\w+)$", log, re.MULTILINE))
 

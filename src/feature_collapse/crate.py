@@ -83,8 +83,9 @@ def contents(scale: str, config: Config) -> dict[Path, str]:
         found |= dict.fromkeys(matching, what)
     for folder, kinds in ((figures, FIGURES), (results, TABLES)):
         for kind, what in kinds.items():
-            found |= {path: f"{what}: {path.stem}" for path in folder.glob(f"*.{kind}") if path.stem != "README"}
-    found |= {path: f"Study: {path.stem}" for path in results.glob("studies/*.csv*")}
+            made = [path for path in folder.glob(f"[!.]*.{kind}") if path.stem != "README"]
+            found |= {path: f"{what}: {path.stem}" for path in made}
+    found |= {path: f"Study: {path.stem}" for path in results.glob("studies/[!.]*.csv*")}
     found |= dict.fromkeys(results.glob("*/seed*/run.json"), RECORD)
     return dict(sorted(found.items()))
 
