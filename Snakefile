@@ -118,7 +118,7 @@ def studied(studies, scale=""):
     """What is made of studies: tables with their answers, and figures."""
     pictures = [picture for picture, study in PICTURES.items() if study in studies]
     return [
-        *expand("results/{scale}studies/{study}.{kind}", scale=scale, study=studies, kind=["csv", "md"]),
+        *expand("results/{scale}studies/{study}.{kind}", scale=scale, study=studies, kind=["csv", "md", "html"]),
         *expand("figures/{scale}{picture}.{kind}", scale=scale, picture=pictures, kind=["pdf", "png"]),
     ]
 
@@ -140,7 +140,7 @@ config["caption"] = lambda output: captions.caption(output, CAPTIONS, CONFIG)  #
 def made_so_far(scale):
     """The results that have a caption and are there: those of studies only if they have been run."""
     paths = [f"{top}/{scale}{name}" for name in CAPTIONS for top in ("figures", "results")]
-    return [path + kind for path in paths for kind in (".png", ".html") if Path(path + kind).exists()]
+    return [path + kind for path in paths for kind in (".png", ".svg", ".html") if Path(path + kind).exists()]
 
 
 def everything(scale):
@@ -148,6 +148,7 @@ def everything(scale):
     return [
         *expand("figures/{scale}{name}.{kind}", scale=scale, name=FIGURES, kind=["pdf", "png"]),
         *expand("figures/{scale}collapse.{kind}", scale=scale, kind=["gif", "mp4"]),
+        f"figures/{scale}collapse.svg",
         f"results/{scale}explorer.html",
         *expand("results/{scale}{name}.{kind}", scale=scale, name=TABLES, kind=["csv", "md", "html"]),
         *(run.folder / "metrics.json" for run in runs_of(scale).values()),
@@ -158,7 +159,7 @@ wildcard_constraints:
     scale="|".join(["", *(f"{scale}/" for scale in CONFIG.scales)]),
     run=r"(\w+/)?\w+(\+\w+=[\w.-]+)*/seed\d+",
     name="|".join(FIGURES),
-    table="|".join(TABLES),
+    table="|".join([*TABLES, *(f"studies/{study}" for study in CONFIG.studies)]),
     picture="|".join(PICTURES),
     study=r"\w+(?<!_summary)",
 
@@ -325,6 +326,22 @@ rule animation:
         "python -m feature_collapse animation --scale '{wildcards.scale}' 2> {log}"
 
 
+rule moving:
+    input:
+        code=code("pages"),
+        gif="figures/{scale}collapse.gif",
+    output:
+        svg=shown("figures/{scale}collapse.svg"),
+    log:
+        "results/{scale}log/moving.log",
+    conda:
+        "environment.yml"
+    message:
+        "Give the moving picture a form that the report shows"
+    shell:
+        "python -m feature_collapse page {input.gif} {output.svg} 2> {log}"
+
+
 rule explorer:
     input:
         code=code("diagrams", "explorer", "figures", "predictions", "theory", "trajectories"),
@@ -432,23 +449,7 @@ rule page:
     message:
         "Set the table {wildcards.table} as a page"
     shell:
-        "python -m feature_collapse page {input.table} 2> {log}"
-
-
-rule study_page:
-    input:
-        code=code("pages"),
-        table="results/{scale}studies/{study}.md",
-    output:
-        html=shown("results/{scale}studies/{study}.html"),
-    log:
-        "results/{scale}log/page_{study}.log",
-    conda:
-        "environment.yml"
-    message:
-        "Set the table of the study of {wildcards.study} as a page"
-    shell:
-        "python -m feature_collapse page {input.table} 2> {log}"
+        "python -m feature_collapse page {input.table} {output.html} 2> {log}"
 
 
 rule study:

@@ -28,8 +28,8 @@ def snakefile(root: Path, name: str) -> object:
 
 def test_every_figure_and_table_has_a_caption(root: Path, config: Config) -> None:
     entries = captions.read(root / FILE)
-    tables = [*snakefile(root, "TABLES"), *(f"studies/{study}" for study in config.studies)]
-    assert {*snakefile(root, "FIGURES"), *tables} <= set(entries)
+    studies = [f"{kind}{study}" for study in config.studies for kind in ("studies/", "study_")]
+    assert {*snakefile(root, "FIGURES"), *snakefile(root, "TABLES"), *studies} <= set(entries)
 
 
 def test_no_two_results_have_a_label_in_common(root: Path) -> None:
@@ -81,6 +81,18 @@ def test_rows_of_a_table_are_counted_by_verdict(config: Config, tmp_path: Path, 
     captions.artifacts.write_csv(Path("results/numbers.csv"), pd.DataFrame({"verdict": ["within", "OUT", "within"]}))
     entries = {"numbers": entry(seen="{numbers[within]} of {numbers[rows]}, {numbers[not comparable]} small")}
     assert captions.caption(["results/numbers.html"], entries, config)["seen"] == "2 of 3, 0 small"
+
+
+def test_a_study_answers_for_its_table_and_its_figure(config: Config, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("results/studies").mkdir(parents=True)
+    Path("results/studies/tail.md").write_text("# Does it?\n\nIt does.\n\nMeans over seeds.\n", encoding="utf-8")
+    Path("captions.yaml").write_text(
+        "studies/tail: {title: T, theme: t, category: C, shows: shows, expected: This.}", encoding="utf-8"
+    )
+    entries = captions.read(Path("captions.yaml"))
+    for file in ("results/studies/tail.html", "figures/study_tail.png"):
+        assert captions.caption([file], entries, config)["seen"] == "It does."
 
 
 def test_a_misspelt_key_is_named(tmp_path: Path) -> None:

@@ -316,17 +316,21 @@ def plan(scale: str, cores: int | None) -> None:
 
 
 @_verb
-@click.argument("table", type=click.Path(path_type=Path))
-def page(table: Path) -> None:
-    """Set TABLE, a CSV or Markdown file, as a page for a browser.
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+def page(source: Path, target: Path) -> None:
+    """Give a table or a moving picture a form that the report shows.
+
+    SOURCE is a Markdown file, which becomes an HTML page, or a GIF, which becomes an SVG.
 
     \b
-    Writes:   the HTML file of the same name beside it
-    Example:  python -m feature_collapse page results/claims.md
+    Reads:    SOURCE
+    Writes:   TARGET
+    Example:  python -m feature_collapse page results/claims.md results/claims.html
     """
     from feature_collapse.pages import make
 
-    make(table)
+    make(source, target)
 
 
 @_verb

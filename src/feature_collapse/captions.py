@@ -23,7 +23,7 @@ class Caption(BaseModel):
     category: str
     shows: str
     expected: str
-    seen: str
+    seen: str = "{answer}"
     numbers: dict[str, list[str]] = {}
 
 
@@ -38,8 +38,13 @@ class _Numbers(dict):
 
 
 def read(path: Path = CAPTIONS_FILE) -> dict[str, Caption]:
-    """Captions by the name of their figure or table. Raises ConfigError naming the file and the key."""
-    return read_yaml(path, dict[str, Caption])
+    """Captions by figure or table, a study's for both of its own. Raises ConfigError naming the file and the key."""
+    captions = read_yaml(path, dict[str, Caption])
+    for name, table in list(captions.items()):
+        if name.startswith("studies/"):
+            own = {"title": f"{table.title} (figure)", "theme": f"{table.theme} (figure)"}
+            captions[name.replace("studies/", "study_")] = table.model_copy(update=own)
+    return captions
 
 
 def name_and_scale(paths: Iterable[str], captions: dict[str, Caption], scales: Iterable[str]) -> tuple[str, str]:
@@ -68,7 +73,7 @@ def caption(paths: list[str], captions: dict[str, Caption], config: Config) -> d
 
 
 def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]:
-    """The metrics of the experiments that `seen` speaks of, first seed, and a table's rows by verdict."""
+    """The metrics of the experiments that `seen` speaks of, first seed; a table's rows by verdict; a study's answer."""
     numbers = _Numbers()
     for (experiment, seed), run in config.runs(scale).items():
         path = run.folder / "metrics.json"
@@ -78,4 +83,7 @@ def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]
     if table.exists():
         rows = artifacts.read_csv(table)
         numbers[name] = Counter(rows.get("verdict", ()), rows=len(rows))
+    answer = Path("results") / scale / "studies" / f"{name.removeprefix('studies/').removeprefix('study_')}.md"
+    if answer.exists():
+        numbers["answer"] = answer.read_text(encoding="utf-8").split("\n\n")[1]
     return numbers

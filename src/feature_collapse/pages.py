@@ -1,8 +1,9 @@
-"""Tables as pages for a browser, which the report shows: one HTML file beside the table, with nothing outside of it."""
+"""Tables and the moving picture in forms that the report can show, each whole in one file."""
 
+import base64
+import struct
 from pathlib import Path
 
-import pandas as pd
 from markdown_it import MarkdownIt
 
 from feature_collapse import artifacts
@@ -15,35 +16,28 @@ th { position: sticky; top: 0; background: #fff; border-bottom: 2px solid #888; 
 """
 
 
-def page(markdown: str, title: str) -> str:
-    """Markdown as a whole HTML page."""
-    body = MarkdownIt("js-default").render(markdown)
+def page(body: str, title: str) -> str:
+    """A whole HTML page."""
     head = f'<meta charset="utf-8">\n<title>{title}</title>\n<style>{STYLE}</style>'
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}</body>\n</html>\n'
 
 
-def of_rows(rows: pd.DataFrame) -> str:
-    """A table as Markdown: what is the same in every row is said once, above it."""
-    constant = [column for column in rows if rows[column].nunique(dropna=False) == 1 and len(rows) > 1]
-    settings = ", ".join(f"{column} {_text(rows[column].iloc[0])}" for column in constant)
-    shown = rows.drop(columns=constant).map(_text)
-    table = shown.to_markdown(index=False, disable_numparse=True)
-    return f"{table}\n\nThe same in every row: {settings}.\n" if constant else f"{table}\n"
+def moving(gif: bytes) -> str:
+    """A moving picture as an SVG. The report shows no GIF by itself, and browsers show no page of more than 2 MB in it."""
+    width, height = struct.unpack("<HH", gif[6:10])
+    picture = (
+        f'<image width="{width}" height="{height}" href="data:image/gif;base64,{base64.b64encode(gif).decode()}"/>'
+    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">\n{picture}\n</svg>\n'
 
 
-def _text(value: object) -> str:
-    if pd.isna(value):
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def make(table: Path) -> None:
-    """Write `table`, a CSV or Markdown file, as the HTML file of the same name. Raises ArtifactError if it cannot."""
-    if not table.exists():
-        raise artifacts.ArtifactError(table, "is missing")
-    if table.suffix == ".csv":
-        markdown = f"# {table.stem}\n\n{of_rows(artifacts.read_csv(table))}"
+def make(source: Path, target: Path) -> None:
+    """Write a Markdown file as an HTML page, or a GIF as an SVG. Raises ArtifactError if `source` is missing."""
+    if not source.exists():
+        raise artifacts.ArtifactError(source, "is missing")
+    if source.suffix == ".gif":
+        content = moving(source.read_bytes())
     else:
-        markdown = table.read_text(encoding="utf-8")
-    with artifacts.atomic(table.with_suffix(".html")) as temporary:
-        temporary.write_text(page(markdown, table.stem), encoding="utf-8")
+        content = page(MarkdownIt("js-default").render(source.read_text(encoding="utf-8")), source.stem)
+    with artifacts.atomic(target) as temporary:
+        temporary.write_text(content, encoding="utf-8")
