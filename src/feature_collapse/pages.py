@@ -23,12 +23,11 @@ def page(body: str, title: str) -> str:
 
 
 def moving(gif: bytes) -> str:
-    """A moving picture as an SVG. The report shows no GIF by itself, and browsers show no page of more than 2 MB in it."""
+    """A GIF as an SVG, since the report shows no GIF, and browsers show no page of more than 2 MB inside of it."""
     width, height = struct.unpack("<HH", gif[6:10])
-    picture = (
-        f'<image width="{width}" height="{height}" href="data:image/gif;base64,{base64.b64encode(gif).decode()}"/>'
-    )
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">\n{picture}\n</svg>\n'
+    size, content = f'width="{width}" height="{height}"', base64.b64encode(gif).decode()
+    picture = f'<image {size} href="data:image/gif;base64,{content}"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{picture}\n</svg>\n'
 
 
 def make(source: Path, target: Path) -> None:
