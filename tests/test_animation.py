@@ -48,10 +48,12 @@ def test_a_panel_shows_the_words_of_its_record_in_the_colours_of_their_concepts(
     for panel, t in zip(panels, shown.values(), strict=True):
         for i in (2, 0):
             panel.show(i)
-            for g, cloud in enumerate(panel.clouds):
-                members = t.concepts["words"] == g
-                assert np.array_equal(cloud.get_offsets(), t.plane["words"][i][members])
-                assert cloud.get_facecolor()[0, :3] == pytest.approx(to_rgb(figures.concept_colour(g)))
+            for axes, columns in ((panel.above, [0, 1]), (panel.side, [0, 2])):
+                for g, cloud in enumerate(panel.clouds[axes]):
+                    members = t.concepts["words"] == g
+                    assert cloud in axes.collections
+                    assert np.array_equal(cloud.get_offsets(), t.plane["words"][i][members][:, columns])
+                    assert cloud.get_facecolor()[0, :3] == pytest.approx(to_rgb(figures.concept_colour(g)))
 
 
 def test_axes_have_equal_units_and_hold_all_words_however_small(shown: dict[str, Trajectory]) -> None:
@@ -62,12 +64,13 @@ def test_axes_have_equal_units_and_hold_all_words_however_small(shown: dict[str,
     for panel in panels:
         for i in range(len(t.epoch)):
             panel.show(i)
-            low, high = panel.plane.get_xlim()
-            longest = np.abs(panel.trajectory.plane["words"][i]).max()
-            assert -low == high > longest
-            assert high < 1.2 * longest or longest == 0
-            assert panel.plane.get_ylim() == (low, high)
-            assert panel.plane.get_aspect() == 1
+            across, up, out = np.abs(panel.trajectory.plane["words"][i]).max(0)
+            for axes, longest in ((panel.above, max(across, up)), (panel.side, out)):
+                low, high = axes.get_ylim()
+                assert -low == high > longest
+                assert axes.get_aspect() == 1
+            assert panel.above.get_ylim() == panel.above.get_xlim() == panel.side.get_xlim()
+            assert panel.above.get_xlim()[1] < 2 * max(across, up, out) or across == 0
 
 
 def test_epoch_and_test_accuracy_run_along(shown: dict[str, Trajectory]) -> None:
@@ -91,7 +94,7 @@ def test_an_experiment_of_fewer_records_waits_at_its_end(shown: dict[str, Trajec
     pictures = list(animation.frames({"short": short}))
     _, (panel, _) = animation.moving({"short": short, "long": t})
     panel.show(len(t.epoch) - 1)
-    assert panel.clouds[0].get_offsets().tolist() == t.plane["words"][1][:4].tolist()
+    assert panel.clouds[panel.above][0].get_offsets().tolist() == t.plane["words"][1][:4, :2].tolist()
     assert len(pictures) == 2
     assert len(list(animation.frames({"short": short, "long": t}))) == len(t.epoch)
 
@@ -100,10 +103,13 @@ def test_words_move_from_frame_to_frame_and_titles_stand_still(shown: dict[str, 
     pictures = list(animation.frames(shown))
     assert len(pictures) == len(shown["fig3"].epoch)
     height, width, channels = pictures[0].shape
-    assert (height, width, channels) == (220, 560, 3)
+    assert (height, width, channels) == (320, 560, 3)
     assert all((before != after).any() for before, after in pairwise(pictures))
-    top = slice(0, int(0.14 * height))
-    assert all(np.array_equal(picture[top], pictures[0][top]) for picture in pictures)
+    left, top = slice(0, int(0.02 * width)), slice(0, int(0.12 * height))
+    assert (pictures[0][top] != 255).any() and (pictures[0][:, left] != 255).any()
+    for picture in pictures:
+        assert np.array_equal(picture[top], pictures[0][top])
+        assert np.array_equal(picture[:, left], pictures[0][:, left])
 
 
 @pytest.fixture(scope="module")

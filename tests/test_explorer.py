@@ -152,10 +152,10 @@ def table(browser: WebDriver) -> dict[str, str]:
     return {row.find_element(By.TAG_NAME, "th").text: row.find_element(By.TAG_NAME, "td").text for row in rows}
 
 
-def assert_shows(browser: WebDriver, t: Trajectory, vectors: str, i: int) -> None:
-    """The marks are those of the trajectory's record i, each in its concept."""
+def assert_shows(browser: WebDriver, t: Trajectory, vectors: str, i: int, upwards: int = 1) -> None:
+    """The marks are those of the trajectory's record i, each in its concept, with the first axis to the right."""
     for g, cloud in enumerate(traces(browser)[:3]):
-        members, plane = t.concepts[vectors] == g, t.plane[vectors][i]
+        members, plane = t.concepts[vectors] == g, t.plane[vectors][i][:, [0, upwards]]
         assert cloud["name"] == f"concept {g + 1}"
         drawn = np.array([cloud["x"], cloud["y"]]).T
         assert drawn == pytest.approx(plane[members], abs=1e-4 * float(np.abs(plane).max()))
@@ -206,6 +206,15 @@ def test_experiments_and_vectors_are_switched(
         choose(opened, "experiment", place)
         choose(opened, "vectors", vectors)
         assert_shows(opened, shown[name], vectors, -2)
+
+
+def test_the_third_axis_is_seen_from_the_side_in_the_same_units(
+    opened: WebDriver, shown: dict[str, Trajectory]
+) -> None:
+    before = axis(opened)
+    choose(opened, "view", "z")
+    assert_shows(opened, shown["fig3"], "words", -1, upwards=2)
+    assert axis(opened) == before
 
 
 def hover(browser: WebDriver, concept: int, point: int) -> str:

@@ -23,9 +23,9 @@ def trained(run: Run, process: None) -> Run:
 def test_words_end_where_the_figures_have_them_up_to_their_centre(trained: Run) -> None:
     arrays, _ = artifacts.read_arrays(trained.folder / "features.safetensors", trained)
     t = trajectories.read(trained)
-    centre = arrays["words"].mean(0) @ arrays["words_axes"][:, :2]
+    centre = arrays["words"].mean(0) @ arrays["words_axes"]
     size = float(np.abs(arrays["words_plane"]).max())
-    assert t.plane["words"][-1] == pytest.approx(arrays["words_plane"][:, :2] + centre, abs=2e-3 * size)
+    assert t.plane["words"][-1] == pytest.approx(arrays["words_plane"] + centre, abs=2e-3 * size)
     assert t.norm["words"][-1] == pytest.approx(arrays["words_norm"], rel=2e-3)
 
 
@@ -35,7 +35,7 @@ def test_u_end_where_the_weights_are(trained: Run) -> None:
     weights, _ = artifacts.read_arrays(trained.folder / "weights.safetensors", trained)
     u = weights["U"].reshape(e.K * e.L, e.d)[: e.snapshot_classes * e.L]
     t = trajectories.read(trained)
-    assert t.plane["u"][-1] == pytest.approx(u @ arrays["u_axes"][:, :2], abs=2e-3 * float(np.abs(u).max()))
+    assert t.plane["u"][-1] == pytest.approx(u @ arrays["u_axes"], abs=2e-3 * float(np.abs(u).max()))
     assert t.norm["u"][-1] == pytest.approx(np.linalg.norm(u, axis=1), rel=2e-3)
     assert t.z.tolist() == arrays["z"][: len(u)].tolist()
 
@@ -44,8 +44,8 @@ def test_there_is_one_more_record_than_rows_of_the_history_and_the_first_is_befo
     e, t = trained.experiment, trajectories.read(trained)
     rows = pd.read_csv(trained.folder / "history.csv")
     snapshots, _ = artifacts.read_arrays(trained.folder / "snapshots.safetensors", trained)
-    assert t.plane["words"].shape == (1 + len(rows), e.n_w, 2)
-    assert t.plane["u"].shape == (1 + len(rows), e.snapshot_classes * e.L, 2)
+    assert t.plane["words"].shape == (1 + len(rows), e.n_w, 3)
+    assert t.plane["u"].shape == (1 + len(rows), e.snapshot_classes * e.L, 3)
     assert t.epoch == pytest.approx(snapshots["epoch"])
     assert t.history["test_accuracy"].tolist()[1:] == rows["test_accuracy"].tolist()
     assert t.history.iloc[0].drop("epoch").isna().all()
@@ -56,6 +56,19 @@ def test_concepts_are_those_of_the_data_model(trained: Run) -> None:
     t = trajectories.read(trained)
     assert t.concepts["words"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert t.concepts["u"].tolist() == t.z.tolist()
+
+
+def test_where_there_are_but_two_dimensions_nothing_leaves_the_plane(
+    tiny: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run("tiny/seed0", "", tiny(d=2), 0)
+    data.make(run)
+    training.make(run, quiet=True)
+    features.make(run)
+    for plane in trajectories.read(run).plane.values():
+        assert plane.shape[2] == 3
+        assert plane[..., :2].any() and not plane[..., 2].any()
 
 
 def test_a_run_without_snapshots_is_refused(tiny: Callable[..., Experiment], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import imageio_ffmpeg
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -16,8 +17,9 @@ from feature_collapse.config import Config
 from feature_collapse.diagrams import MARKERS
 from feature_collapse.trajectories import Trajectory
 
-SIZE, DPI = (11.2, 4.4), 125  # inches, and dots per inch: even numbers of pixels, which H.264 asks for
+SIZE, DPI = (11.2, 6.4), 125  # inches, and dots per inch: even numbers of pixels, which H.264 asks for
 FPS = 10  # of the .mp4, with still pictures in between
+FLAT = 0.6  # height of the view from the side, relative to that from above
 COLOURS_OF_GIF = 128
 
 
@@ -29,28 +31,22 @@ def hold(i: int, records: int) -> int:
 
 
 class Panel:
-    """One experiment: its words above, its test accuracy below, and the record that both have come to."""
+    """One experiment: its words from above and from the side, its test accuracy, and the record these have come to.
 
-    def __init__(self, plane: Axes, curve: Axes, title: str, trajectory: Trajectory):
-        self.plane, self.curve, self.trajectory = plane, curve, trajectory
+    Where words collapse they come to lie in a plane. Seen from above, those that do not look much the same.
+    """
+
+    def __init__(self, above: Axes, side: Axes, curve: Axes, title: str, trajectory: Trajectory):
+        self.above, self.side, self.curve, self.trajectory = above, side, curve, trajectory
         concepts = trajectory.concepts["words"]
         self.members = [concepts == g for g in range(trajectory.experiment.n_c)]
-        self.clouds = [
-            plane.scatter(
-                *([], []),
-                s=9,
-                alpha=0.4,
-                color=figures.concept_colour(g),
-                marker=MARKERS[g % len(MARKERS)],
-                linewidths=0,
-                label=f"concept {g + 1}",
-            )
-            for g in range(trajectory.experiment.n_c)
-        ]
-        plane.set_title(title)
-        plane.set_aspect("equal")
-        for axis in (plane.xaxis, plane.yaxis):
-            axis.set_major_locator(MaxNLocator(nbins=2, symmetric=True, steps=[1, 2, 5, 10]))
+        self.clouds = {axes: [_cloud(axes, g) for g in range(trajectory.experiment.n_c)] for axes in (above, side)}
+        above.set_title(title)
+        above.tick_params(labelbottom=False)  # they are those below, of the view from the side
+        for axes in (above, side):
+            axes.set_aspect("equal")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(nbins=2, symmetric=True, steps=[1, 2, 5, 10]))
         curve.plot(trajectory.epoch, 100 * trajectory.history["test_accuracy"], color="0.85")
         (self.line,) = curve.plot([], [], color="black")
         (self.point,) = curve.plot([], [], "o", color="black", ms=4, clip_on=False)
@@ -61,15 +57,25 @@ class Panel:
         the words begin a thousand times shorter than they end, and have mostly collapsed before they grow."""
         i = min(i, len(self.trajectory.epoch) - 1)
         now, row = self.trajectory.plane["words"][i], self.trajectory.history.iloc[i]
-        for cloud, members in zip(self.clouds, self.members, strict=True):
-            cloud.set_offsets(now[members])
-        reach = 1.08 * max(float(np.abs(now).max()), 1e-9)  # an axis has some length even where all words have vanished
-        self.plane.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        for axes, columns in ((self.above, [0, 1]), (self.side, [0, 2])):
+            for cloud, members in zip(self.clouds[axes], self.members, strict=True):
+                cloud.set_offsets(now[members][:, columns])
+        across, up, out = np.abs(now).max(0)
+        # An axis has some length even where all words have vanished.
+        reach = 1.08 * max(float(across), float(up), float(out) / FLAT, 1e-9)
+        self.above.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        self.side.set(xlim=(-reach, reach), ylim=(-FLAT * reach, FLAT * reach))
         epochs, accuracies = self.trajectory.epoch[: i + 1], 100 * self.trajectory.history["test_accuracy"][: i + 1]
         self.line.set_data(epochs, accuracies)
         self.point.set_data(epochs[-1:], accuracies[-1:])
         known = "before training" if np.isnan(row["test_accuracy"]) else f"test accuracy {row['test_accuracy']:.1%}"
         self.curve.set_title(f"epoch {row['epoch']:.4g}: {known}")
+
+
+def _cloud(axes: Axes, g: int) -> PathCollection:
+    """The marks of a concept, to be placed."""
+    mark, colour = MARKERS[g % len(MARKERS)], figures.concept_colour(g)
+    return axes.scatter([], [], s=9, alpha=0.4, color=colour, marker=mark, linewidths=0, label=f"concept {g + 1}")
 
 
 def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
@@ -78,16 +84,19 @@ def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
     FigureCanvasAgg(figure)
     # A fixed layout, as what changes from frame to frame must not shift the rest.
     grid = figure.subplots(
-        *(2, len(trajectories)),
+        *(3, len(trajectories)),
         squeeze=False,
-        height_ratios=[4, 1],
-        gridspec_kw={"left": 0.055, "right": 0.985, "bottom": 0.155, "top": 0.83, "wspace": 0.3, "hspace": 0.42},
+        height_ratios=[1, FLAT, 0.25],
+        gridspec_kw={"left": 0.075, "right": 0.985, "bottom": 0.115, "top": 0.88, "wspace": 0.3, "hspace": 0.27},
     )
     panels = [
-        Panel(plane, curve, title, trajectory)
-        for (plane, curve), (title, trajectory) in zip(grid.T, trajectories.items(), strict=True)
+        Panel(*column, title, trajectory)
+        for column, (title, trajectory) in zip(grid.T, trajectories.items(), strict=True)
     ]
-    grid[1, 0].set_ylabel("test accuracy (%)")
+    labels = "from above:\nprincipal plane", "from the side:\nthird axis", "test\naccuracy (%)"
+    for axes, label in zip(grid[:, 0], labels, strict=True):
+        axes.set_ylabel(label)
+        axes.yaxis.set_label_coords(-0.2, 0.5)
     figure.suptitle("Words on their final principal axes, through training; the axes reach as far as the longest word")
     figures.legend_below(figure, grid[0, 0])
     return figure, panels

@@ -56,8 +56,7 @@ def content(name: str, title: str, t: Trajectory) -> dict[str, Any]:
         **{
             vectors: {
                 "concept": t.concepts[vectors].tolist(),
-                "x": pack(t.plane[vectors][..., 0]),
-                "y": pack(t.plane[vectors][..., 1]),
+                **{axis: pack(t.plane[vectors][..., i]) for i, axis in enumerate("xyz")},
                 "norm": pack(t.norm[vectors]),
             }
             for vectors in ("words", "u")

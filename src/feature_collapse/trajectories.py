@@ -13,10 +13,11 @@ from feature_collapse.config import ConfigError, Experiment, Run
 class Trajectory:
     """Where a run's vectors were at each of its T records, the first of them before training.
 
-    `plane` holds coordinates on the first two principal axes of the trained network, and `norm` whole lengths, of the
-    `words` after phi, (T, n_w, 2) and (T, n_w), and of the `u` of the first classes, (T, n, 2) and (T, n). The origin
-    is the zero vector at every record: nothing is centred. `z` (n,) is the concept of each u_{k,l}, `mu` (s_c,) the law
-    of the words, and `history` has T rows, the first empty but for its epoch.
+    `plane` holds coordinates on the first three principal axes of the trained network, two in the plane of the figures
+    and one out of it, and `norm` whole lengths, of the `words` after phi, (T, n_w, 3) and (T, n_w), and of the `u` of
+    the first classes, (T, n, 3) and (T, n). The origin is the zero vector at every record: nothing is centred. `z` (n,)
+    is the concept of each u_{k,l}, `mu` (s_c,) the law of the words, and `history` has T rows, the first empty but for
+    its epoch.
     """
 
     experiment: Experiment
@@ -48,9 +49,11 @@ def read(run: Run) -> Trajectory:
     history = pd.read_csv(artifacts.covered(run.folder / "history.csv", run))
     x = {name: snapshots[name].astype(np.float32) for name in ("words", "u")}
     x["u"] = x["u"].reshape(len(x["u"]), -1, run.experiment.d)  # of (T, classes, L, d)
+    axes = {name: features[f"{name}_axes"].astype(np.float32) for name in x}
+    axes = {name: np.pad(a, ((0, 0), (0, 3 - a.shape[1]))) for name, a in axes.items()}  # where d < 3
     return Trajectory(
         run.experiment,
-        {name: vectors @ features[f"{name}_axes"][:, :2].astype(np.float32) for name, vectors in x.items()},
+        {name: vectors @ axes[name] for name, vectors in x.items()},
         {name: np.linalg.norm(vectors, axis=2) for name, vectors in x.items()},
         features["z"][: x["u"].shape[1]].astype(int),
         features["mu"],
