@@ -35,6 +35,7 @@ FIGURES = {
     "theory_risk": (["fig3", "fig3_k50", "fig4c"], ["metrics.json"]),
 }
 TABLES = ["reproduction", "theory", "enumeration", "claims"]
+PICTURES = {"lambda_transition" if study == "lambda" else f"study_{study}": study for study in CONFIG.studies}
 STARTS = {"": 50, "quick/": 10, "smoke/": 2}  # random starts of each problem that is enumerated
 
 
@@ -91,15 +92,33 @@ def snapshot_inputs(wildcards):
     return [run.folder / file for run in runs if run for file in files]
 
 
+def study_runs(study, scale):
+    return config_or_exit(lambda: CONFIG.study(study, scale.rstrip("/")))
+
+
 def study_metrics(wildcards):
-    runs = config_or_exit(lambda: CONFIG.study(wildcards.study, wildcards.scale.rstrip("/")))
-    return [run.folder / "metrics.json" for run in runs]
+    return [run.folder / "metrics.json" for run in study_runs(wildcards.study, wildcards.scale)]
+
+
+def study_features(wildcards):
+    """The arrays that the figure of a study is drawn from, besides its table."""
+    study = PICTURES[wildcards.picture]
+    runs = study_runs(study, wildcards.scale) if study == "mechanism" else []
+    return [run.folder / "features.safetensors" for run in runs]
 
 
 def study_tables(wildcards):
-    """The tables of the studies that have been run."""
-    paths = [Path(f"results/{wildcards.scale}studies/{study}.csv") for study in CONFIG.studies]
-    return [path for path in paths if path.exists()]
+    """Those tables of studies that claims are decided by, if the studies have been run."""
+    return [path for path in [Path(f"results/{wildcards.scale}studies/lambda.csv")] if path.exists()]
+
+
+def studied(studies, scale=""):
+    """What is made of studies: tables with their answers, and figures."""
+    pictures = [picture for picture, study in PICTURES.items() if study in studies]
+    return [
+        *expand("results/{scale}studies/{study}.{kind}", scale=scale, study=studies, kind=["csv", "md"]),
+        *expand("figures/{scale}{picture}.{kind}", scale=scale, picture=pictures, kind=["pdf", "png"]),
+    ]
 
 
 def everything(scale):
@@ -117,13 +136,16 @@ wildcard_constraints:
     scale="|".join(["", *(f"{scale}/" for scale in CONFIG.scales)]),
     run=r"(\w+/)?\w+(\+\w+=[\w.-]+)*/seed\d+",
     name="|".join(FIGURES),
+    picture="|".join(PICTURES),
+    study=r"\w+(?<!_summary)",
 
 
 localrules:
     all,
     quick,
     smoke,
-    study_lambda,
+    studies,
+    smoke_studies,
 
 
 rule all:
@@ -144,11 +166,28 @@ rule smoke:
         everything("smoke/"),
 
 
-rule study_lambda:
-    """What is learned on both sides of the theorems' threshold in lambda."""
+rule studies:
+    """The questions that the paper's readers asked, answered: all studies but those on request."""
     input:
-        "results/studies/lambda.csv",
-        "figures/lambda_transition.pdf",
+        studied([study for study in CONFIG.studies if not CONFIG.question(study).on_request]),
+
+
+rule smoke_studies:
+    """Every study at toy size."""
+    input:
+        studied(CONFIG.studies, "smoke/"),
+
+
+for study in CONFIG.studies:
+
+    rule:
+        name:
+            f"study_{study}"
+        input:
+            studied([study]),
+        localrule: True
+        message:
+            f"{CONFIG.question(study).question}"
 
 
 rule data:
@@ -348,35 +387,53 @@ rule claims:
 
 rule study:
     input:
-        code=code("predictions", "progress", "studies", "theory"),
+        code=code("answers", "predictions", "progress", "reproduction", "studies", "summaries", "theory"),
         metrics=study_metrics,
+        paper="config/paper.yaml",
     output:
         csv="results/{scale}studies/{study}.csv",
+        summary="results/{scale}studies/{study}_summary.csv",
+        md="results/{scale}studies/{study}.md",
     log:
-        "results/{scale}log/study_{study}.log",
+        "results/{scale}log/studies_{study}.log",
     conda:
         "environment.yml"
+    params:
+        question=lambda w: config_or_exit(lambda: CONFIG.question(w.study)).question,
     message:
-        "Gather the runs of the study of {wildcards.study}"
+        "Gather the runs of the study of {wildcards.study} and answer its question"
     shell:
         "python -m feature_collapse study {wildcards.study} --scale '{wildcards.scale}' 2> {log}"
 
 
-rule lambda_transition:
+rule study_figure:
     input:
-        code=code("diagrams", "figures", "predictions", "theory"),
-        csv="results/{scale}studies/lambda.csv",
+        code=code(
+            "answers",
+            "diagrams",
+            "figures",
+            "predictions",
+            "reproduction",
+            "study_figures",
+            "summaries",
+            "theory",
+        ),
+        paper="config/paper.yaml",
+        rows=lambda w: f"results/{w.scale}studies/{PICTURES[w.picture]}.csv",
+        features=study_features,
     output:
-        pdf="figures/{scale}lambda_transition.pdf",
-        png="figures/{scale}lambda_transition.png",
+        pdf="figures/{scale}{picture}.pdf",
+        png="figures/{scale}{picture}.png",
     log:
-        "results/{scale}log/lambda_transition.log",
+        "results/{scale}log/{picture}.log",
     conda:
         "environment.yml"
+    params:
+        study=lambda w: PICTURES[w.picture],
     message:
-        "Draw what is learned over lambda, on both sides of the threshold"
+        "Draw the study of {params.study}"
     shell:
-        "python -m feature_collapse figure {wildcards.scale}lambda_transition 2> {log}"
+        "python -m feature_collapse study_figure {params.study} --scale '{wildcards.scale}' 2> {log}"
 
 
 rule crate:

@@ -78,7 +78,7 @@ def _verb(function: Callable, failure: str = FAILURE) -> click.Command:
             click.echo(f"error: {error}", err=True)
             sys.exit(1)
 
-    return main.command(epilog=EXIT_STATUS.format(failure=failure))(call)
+    return main.command(function.__name__, epilog=EXIT_STATUS.format(failure=failure))(call)
 
 
 run_argument = click.argument("run")
@@ -271,18 +271,37 @@ def explorer(scale: str) -> None:
 @scale_option
 @quiet_option
 def study(name: str, scale: str, quiet: bool) -> None:
-    """Gather the runs of study NAME into one table.
+    """Gather the runs of study NAME and answer its question.
 
-    One row a run, with all its settings, its metrics and what the theory predicts for it.
+    One row a run, with all its settings, its metrics and what the theory predicts for it; the means over seeds with
+    their 95% intervals; and a page with the question, the answer in a sentence and the columns that matter.
 
     \b
-    Reads:    config/experiments.yaml, metrics.json of every run of the study
-    Writes:   results/[SCALE/]studies/NAME.csv
+    Reads:    config/experiments.yaml, config/paper.yaml, metrics.json of every run of the study
+    Writes:   results/[SCALE/]studies/NAME.csv, NAME_summary.csv and NAME.md
     Example:  python -m feature_collapse study lambda
     """
     from feature_collapse.studies import make
 
     make(name, scale.rstrip("/"), Config(), quiet)
+
+
+@_verb
+@click.argument("name")
+@scale_option
+def study_figure(name: str, scale: str) -> None:
+    """Draw the figure of study NAME.
+
+    Points are means over seeds, bars their 95% intervals, lines the theory where it speaks of the study.
+
+    \b
+    Reads:    results/[SCALE/]studies/NAME.csv; for mechanism, features.safetensors of its runs
+    Writes:   figures/[SCALE/]study_NAME.pdf and .png (lambda_transition for the study of lambda)
+    Example:  python -m feature_collapse study_figure lambda
+    """
+    from feature_collapse.study_figures import make
+
+    make(name, scale.rstrip("/"), Config())
 
 
 @_verb

@@ -204,43 +204,6 @@ def theory_risk(trained: list[tuple[str, Experiment, dict[str, float]]]) -> Figu
     return figure
 
 
-def lambda_transition(rows: pd.DataFrame, curves: dict[str, tuple[Experiment, list[float]]]) -> Figure:
-    """Mean norm of the words over lambda: trained networks, and the theory's curve that falls to zero at its threshold.
-
-    `rows` is the table of the study; `curves` holds an experiment and the values of lambda to draw it at, by law.
-    """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots()
-    titles = {"uniform": "uniform words (Theorem 1)", "zipf": "Zipf words (type III)"}
-    for i, (law, (experiment, values)) in enumerate(curves.items()):
-        e = experiment
-        predicted = [
-            predictions.predict(e.model_copy(update={"lambda_W": value, "lambda_U": value})).mean_norm_words
-            for value in values
-        ]
-        threshold = theory.type_iii_threshold(e.n_c, e.L, e.K, predictions.law(e))
-        axes.plot(values, predicted, color=COLOURS[i], label=f"{titles[law]}, predicted")
-        axes.axvline(threshold, color=COLOURS[i], lw=0.8, ls=":", label="threshold, by theory")
-        trained = rows[rows["mu"] == law]
-        axes.plot(
-            *(trained["lambda_U"], trained["words_norm_mean"]),
-            **{"marker": MARKERS[i], "ls": "", "ms": 5, "mfc": "none", "color": COLOURS[i]},
-            label=f"{titles[law].split(' (')[0]}, trained",
-        )
-    axes.set(xscale="log", xlabel=r"weight decay $\lambda$ of words and classifier")
-    axes.set_ylabel("mean norm of the word embeddings")
-    axes.set_ylim(bottom=-0.02)
-    legend_below(figure, axes, columns=len(curves))
-    return figure
-
-
-def _lambda_transition(scale: str, config: Config) -> Figure:
-    rows = artifacts.read_csv(Path("results") / scale / "studies" / "lambda.csv")
-    experiments = {run.experiment.mu: run.experiment for run in config.study("lambda", scale)}
-    values = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60).tolist()
-    return lambda_transition(rows, {law: (experiment, values) for law, experiment in experiments.items()})
-
-
 def _theory_norms(scale: str, config: Config) -> Figure:
     words = {}
     for panel in ("fig4a", "fig3", "fig4c"):
@@ -305,7 +268,6 @@ FIGURES: dict[str, Callable[[str, Config], Figure]] = {
     "learning_curves": _learning_curves,
     "theory_norms": _theory_norms,
     "theory_risk": _theory_risk,
-    "lambda_transition": _lambda_transition,
 }
 
 

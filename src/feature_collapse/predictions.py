@@ -20,9 +20,15 @@ def law(experiment: Experiment) -> np.ndarray:
 
 def predict(experiment: Experiment) -> theory.Prediction:
     """The theorem for the experiment's network and law, at its sizes. The penalty is that on U, and for h the one on W
-    is to be equal. Raises ValueError if it is not, or if there is no penalty."""
+    is to be equal. Raises ValueError if it is not, and for all that the theorems do not speak of: other networks, wrong
+    labels, no penalty."""
     e = experiment
     normalised = e.normalisation == "layernorm"
+    for key, known in {"architecture": ["linear"], "normalisation": ["none", "layernorm"], "label_noise": [0]}.items():
+        if getattr(e, key) not in known:
+            raise ValueError(f"{key}: the theorems do not speak of {getattr(e, key)}")
+    if not e.lambda_U:
+        raise ValueError("lambda_U: without a penalty nothing is minimal")
     if e.lambda_W != (0 if normalised else e.lambda_U):
         raise ValueError(f"lambda_W: {e.lambda_W}; the theorems have lambda_U for h and 0 for h*")
     return theory.predict(e.n_c, e.n_w, e.L, e.K, e.d, law(e), e.lambda_U, normalised)

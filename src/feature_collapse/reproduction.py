@@ -1,5 +1,6 @@
 """Every number of the paper beside ours: `results/reproduction.csv` and `.md`."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,6 +48,14 @@ class Tolerance(BaseModel):
         if self.relative is not None:
             return abs(ours - paper) <= self.relative * abs(paper) * ROUNDING
         return paper / self.factor <= ours <= paper * self.factor
+
+    def units(self, paper: float, ours: float) -> float:
+        """How far ours is from the paper's number, the limits being -1 and 1."""
+        if self.absolute is not None:
+            return (ours - paper) / self.absolute
+        if self.relative is not None:
+            return (ours / paper - 1) / self.relative
+        return math.log(ours / paper) / math.log(self.factor)
 
     def __str__(self) -> str:
         if self.absolute is not None:
