@@ -273,14 +273,14 @@ def explorer(scale: str) -> None:
 @scale_option
 @quiet_option
 def study(name: str, scale: str, quiet: bool) -> None:
-    """Gather the runs of study NAME, and answer its question.
+    """Gather the runs of study NAME and answer its question.
 
-    NAME.csv has one row a run, with all its settings, its metrics and what the theory predicts for it; NAME_summary.csv
-    means over seeds with 95 % intervals; NAME.md the answer.
+    One row a run, with all its settings, its metrics and what the theory predicts for it; the means over seeds with
+    their 95% intervals; and a page with the question, the answer in a sentence and the columns that matter.
 
     \b
-    Reads:    config/experiments.yaml, metrics.json of every run of the study
-    Writes:   results/[SCALE/]studies/NAME.csv, NAME_summary.csv, NAME.md
+    Reads:    config/experiments.yaml, config/paper.yaml, metrics.json of every run of the study
+    Writes:   results/[SCALE/]studies/NAME.csv, NAME_summary.csv and NAME.md
     Example:  python -m feature_collapse study lambda
     """
     from feature_collapse.studies import make
@@ -292,7 +292,15 @@ def study(name: str, scale: str, quiet: bool) -> None:
 @click.argument("name")
 @scale_option
 def study_figure(name: str, scale: str) -> None:
-    """Draw the figure of study NAME from its table: figures/[SCALE/]study_NAME.pdf and .png."""
+    """Draw the figure of study NAME.
+
+    Points are means over seeds, bars their 95% intervals, lines the theory where it speaks of the study.
+
+    \b
+    Reads:    results/[SCALE/]studies/NAME.csv; for mechanism, features.safetensors of its runs
+    Writes:   figures/[SCALE/]study_NAME.pdf and .png (lambda_transition for the study of lambda)
+    Example:  python -m feature_collapse study_figure lambda
+    """
     from feature_collapse.study_figures import make
 
     make(name, scale.rstrip("/"), Config())

@@ -124,10 +124,8 @@ def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
 
 def make(name: str, scale: str, config: Config, quiet: bool = False) -> None:
     """Write the tables of a study from the metrics of its runs. Raises ConfigError for a study that is not there."""
-    runs, stem = (
-        track(config.study(name, scale), f"study {name}", "run", quiet),
-        Path("results") / scale / "studies" / name,
-    )
-    rows = pd.DataFrame(row(run, artifacts.read_json(run.folder / "metrics.json", run)) for run in runs)
+    runs, stem = config.study(name, scale), Path("results") / scale / "studies" / name
+    tracked = track(runs, f"study {name}", "run", quiet)
+    rows = pd.DataFrame(row(run, artifacts.read_json(run.folder / "metrics.json", run)) for run in tracked)
     artifacts.write_csv(stem.with_name(f"{name}_summary.csv"), summarise(rows))
     artifacts.write_table(stem, rows, markdown(name, config.question(name).question, rows))
