@@ -446,8 +446,6 @@ rule page:
         "results/{scale}log/page_{table}.log",
     conda:
         "environment.yml"
-    params:
-        question=lambda w: config_or_exit(lambda: CONFIG.question(w.study)).question,
     message:
         "Set the table {wildcards.table} as a page"
     shell:

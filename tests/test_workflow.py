@@ -32,7 +32,7 @@ def rules() -> dict[str, str]:
     """The text of each rule of the Snakefile."""
     text = (PROJECT / "Snakefile").read_text("utf-8")
     blocks = re.findall(r"^rule (\w+):\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE)
-    assert len(blocks) == len(re.findall(r"^\s*(?:rule|checkpoint)\b", text, re.MULTILINE))
+    assert len(blocks) == len(re.findall(r"^(?:rule|checkpoint)\b", text, re.MULTILINE))
     return dict(blocks)
 
 

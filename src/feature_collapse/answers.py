@@ -77,7 +77,8 @@ def untrained(rows: pd.DataFrame, by: list[str]) -> str:
         return f"; all train (train accuracy at least {accuracy.min():.1%})"
     named = [f"{_named(missed.index.names, values)} {share:.1%}" for values, share in missed.head(4).items()]
     more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
-    return f"; {len(missed)} of {len(accuracy)} did not train (train accuracy below {FITTED:.0%}): {', '.join(named)}{more}"
+    which = f"{', '.join(named)}{more}"
+    return f"; {len(missed)} of {len(accuracy)} did not train (train accuracy below {FITTED:.0%}): {which}"
 
 
 def _named(keys: list[str], values: object) -> str:
@@ -106,12 +107,15 @@ def transition(rows: pd.DataFrame) -> str:
     below, above = rows[rows["learnable"]], rows[~rows["learnable"]]
     error = (below["words_norm_mean"] / below["predicted_words_norm_mean"] - 1).abs().median()
     verdict = (
-        f"As the theorems say, something is learned below the threshold in lambda and nothing above it, in all {len(rows)} runs"
+        f"As the theorems say, something is learned below the threshold in lambda and nothing above it, in "
+        f"all {len(rows)} runs"
         if wrong.empty
-        else f"Against the theorems, {len(wrong)} of {len(rows)} runs learn above the threshold in lambda or do not below it "
+        else f"Against the theorems, {len(wrong)} of {len(rows)} runs learn above the threshold in lambda "
+        f"or do not below it "
         f"(lambda {joined([f'{value:g}' for value in sorted(set(wrong['lambda_U']))])})"
     )
-    low = f"below it the mean norm of the words is {_range(below['words_norm_mean'])} and off the prediction by {error:.1%} (median)"
+    norms = _range(below["words_norm_mean"])
+    low = f"below it the mean norm of the words is {norms} and off the prediction by {error:.1%} (median)"
     high = f"above it at most {above['words_norm_mean'].max():.2g}"
     return "; ".join([verdict, *([low] if len(below) else []), *([high] if len(above) else [])]) + "."
 
@@ -158,7 +162,8 @@ def seeds(rows: pd.DataFrame) -> str:
         else f"Of the paper's {len(within)} numbers {always} are within their tolerance with each, {never} with none"
     )
     return (
-        f"{verdict} of the {rows['seed'].nunique()} seeds; from seed to seed they move by {spread.median():.2%} (median of "
+        f"{verdict} of the {rows['seed'].nunique()} seeds; from seed to seed they move by "
+        f"{spread.median():.2%} (median of "
         f"standard deviation over mean), at most by {spread.iloc[-1]:.1%} ({quantity}, Figure {figure})."
     )
 
@@ -218,8 +223,10 @@ def sample_size(rows: pd.DataFrame) -> str:
         rate = f"like n_spl to the power -{Estimate.of(by_seed).number}" if len(by_seed) else "not by a power of n_spl"
         rates.append(f"{rate} towards {onset(part).limit:.2g} ({NAMES[n]}, {law})")
     return (
-        f"{verdict}: with {few} sentences a class it classifies {uniform.percent} of fresh sentences of uniform words and "
-        f"{zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these; over all {len(rows)} runs {together} (rank "
+        f"{verdict}: with {few} sentences a class it classifies {uniform.percent} of fresh sentences of "
+        f"uniform words and "
+        f"{zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these; over all {len(rows)} runs "
+        f"{together} (rank "
         f"correlation of CDNV with accuracy {rho:.2f}); CDNV falls {joined(rates)}"
         + untrained(rows, ["normalisation", "zipf_exponent", "n_spl"])
         + "."
@@ -227,7 +234,7 @@ def sample_size(rows: pd.DataFrame) -> str:
 
 
 def normalisation(rows: pd.DataFrame) -> str:
-    """A control of the norm brings collapse back if its test accuracy is above the plain network's and its CDNV below."""
+    """A control of the norm brings collapse back if its test accuracy is above the plain network's, its CDNV below."""
     of = {n: (Estimate.of(part[TEST]), Estimate.of(part[U])) for n, part in rows.groupby("normalisation", sort=False)}
     accuracy, collapse = of.pop("none")
     helps = [n for n, (a, c) in of.items() if a.above(accuracy) and collapse.above(c)]
@@ -267,9 +274,8 @@ def tail(rows: pd.DataFrame) -> str:
     else:
         verdict = "The plain network fails more the longer the tail, and the one with LayerNorm does not"
     return (
-        f"{verdict}: by Zipf exponent its test accuracy is {plain[1]} (rank correlation {plain[2]:.2f}), with LayerNorm {normed[1]}"
-        + untrained(rows, ["normalisation", "zipf_exponent"])
-        + "."
+        f"{verdict}: by Zipf exponent its test accuracy is {plain[1]} (rank correlation {plain[2]:.2f}), "
+        f"with LayerNorm {normed[1]}" + untrained(rows, ["normalisation", "zipf_exponent"]) + "."
     )
 
 
@@ -308,13 +314,15 @@ def task(rows: pd.DataFrame) -> str:
         worst = part.loc[part["error"].idxmax()]
         changed = [f"{key} {worst[key]:g}" for key in ("n_c", "L", "K", "d")]
         parts.append(
-            f"{NAMES[n]}: off by {part['error'].median():.1%} (median over {len(part)} runs; most at {', '.join(changed)}: "
+            f"{NAMES[n]}: off by {part['error'].median():.1%} (median over {len(part)} runs; most at "
+            f"{', '.join(changed)}: "
             f"{worst['error']:.1%}), {first.percent} at K = {few} and {last.percent} at K = {many}"
         )
     verdict = (
         "Predicted norms of the u_kl come closer to the measured ones as latents become many"
         if all(falls)
-        else "For one of the networks only, predicted norms of the u_kl come closer to the measured ones as latents become many"
+        else "For one of the networks only, predicted norms of the u_kl come closer to the measured ones as "
+        "latents become many"
         if any(falls)
         else "Predicted norms of the u_kl do not clearly come closer to the measured ones as latents become many"
     )
@@ -322,8 +330,8 @@ def task(rows: pd.DataFrame) -> str:
 
 
 def depth(rows: pd.DataFrame) -> str:
-    """Words, and what comes out of the last layer, collapse if their CDNV is at most 0.1. A network that has not trained is
-    left out of the verdict."""
+    """Words, and what comes out of the last layer, collapse if their CDNV is at most 0.1. A network that has not trained
+    is left out of the verdict."""
     first, deep, shown = {}, {}, []
     for (architecture, n), part in rows.groupby(["architecture", "normalisation"], sort=False):
         last = max(
@@ -348,8 +356,10 @@ def depth(rows: pd.DataFrame) -> str:
         return f"{sum(held)} of {len(held)}"
 
     return (
-        f"Words collapse (CDNV at most {COLLAPSED:g}) in {count(first, 'layernorm')} trained nonlinear networks with LayerNorm and in "
-        f"{count(first, 'none')} without, what comes out of the last layer in {count(deep, 'layernorm')} and {count(deep, 'none')}; "
+        f"Words collapse (CDNV at most {COLLAPSED:g}) in {count(first, 'layernorm')} trained nonlinear "
+        f"networks with LayerNorm and in "
+        f"{count(first, 'none')} without, what comes out of the last layer in {count(deep, 'layernorm')} "
+        f"and {count(deep, 'none')}; "
         f"CDNV: {'; '.join(shown)}."
     )
 
@@ -365,12 +375,14 @@ def label_noise(rows: pd.DataFrame) -> str:
         (harmful if less.above(more) else useful if more.above(less) else undecided).append(name)
     total = len(harmful) + len(useful) + len(undecided)
     verdict = (
-        f"Collapse is harmful, the network that collapses more being the less accurate, in {len(harmful)} of {total} settings: {joined(harmful)}"
+        f"Collapse is harmful, the network that collapses more being the less accurate, in {len(harmful)} "
+        f"of {total} settings: {joined(harmful)}"
         if harmful
         else f"Collapse is harmful in none of {total} settings"
     )
     return (
-        f"{verdict}; it is useful in {len(useful)} and makes no clear difference in {len(undecided)}; over all runs the rank "
+        f"{verdict}; it is useful in {len(useful)} and makes no clear difference in {len(undecided)}; over "
+        f"all runs the rank "
         f"correlation of CDNV with test accuracy is {correlation(rows):.2f}."
     )
 
@@ -384,12 +396,16 @@ def mechanism(rows: pd.DataFrame) -> str:
     if abs(rho) < WEAK:
         verdict = "Against the paper, the size of u_kl does not follow the sizes of the words that it met"
     elif sizes[0] <= sizes[1]:
-        verdict = "The size of u_kl follows the sizes of the words that it met, but against the paper LayerNorm does not make it vary less"
+        verdict = "The size of u_kl follows the sizes of the words that it met, but against the paper "
+        "LayerNorm does not make it vary less"
     else:
-        verdict = f"As the paper explains, the size of u_kl {'grows' if rho > 0 else 'falls'} with the sizes of the words that it met{'' if abs(rho) >= STRONG else ', but weakly'}"
+        verdict = f"As the paper explains, the size of u_kl {'grows' if rho > 0 else 'falls'} with the "
+        f"sizes of the words that it met{'' if abs(rho) >= STRONG else ', but weakly'}"
     return (
-        f"{verdict}: the rank correlation is {rho:.2f} in the plain network, where words vary in size by {plain[spread].mean():.1%} and "
-        f"u_kl of one concept by {sizes[0]:.1%}; with LayerNorm it is {normed['u_norm_follows_met'].mean():.2f}, words vary by "
+        f"{verdict}: the rank correlation is {rho:.2f} in the plain network, where words vary in size by "
+        f"{plain[spread].mean():.1%} and "
+        f"u_kl of one concept by {sizes[0]:.1%}; with LayerNorm it is "
+        f"{normed['u_norm_follows_met'].mean():.2f}, words vary by "
         f"{normed[spread].mean():.1%} and u_kl by {sizes[1]:.1%}."
     )
 

@@ -114,7 +114,8 @@ def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
     parts = [
         f"# {question}",
         ANSWERS[name](rows),
-        f"Means over seeds with 95% bootstrap intervals in brackets; {len(rows)} runs, {rows['seed'].nunique()} seed(s). "
+        f"Means over seeds with 95% bootstrap intervals in brackets; {len(rows)} runs, "
+        f"{rows['seed'].nunique()} seed(s). "
         "Means over words are weighted by their frequency. The measures are defined in "
         "`src/feature_collapse/collapse.py`; what varies is named as in `config/experiments.yaml`.",
         shown(name, rows).to_markdown(index=False, disable_numparse=True),

@@ -92,7 +92,7 @@ def weight_decay(rows: pd.DataFrame) -> Figure:
 
 
 def lambda_transition(rows: pd.DataFrame) -> Figure:
-    """Mean norm of the words over lambda: trained networks, and the theory's curve that falls to zero at its threshold."""
+    """Mean norm of the words over lambda: trained networks, and the theory's curve, zero above its threshold."""
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     titles = {"uniform": "uniform words (Theorem 1)", "zipf": "Zipf words (type III)"}
@@ -143,8 +143,8 @@ def seeds(rows: pd.DataFrame) -> Figure:
 
 
 def sample_size(rows: pd.DataFrame) -> Figure:
-    """Accuracy and collapse over n_spl, by law, with fresh sentences at the right end and the fitted onset; and over all
-    runs accuracy against collapse."""
+    """Accuracy and collapse over n_spl, by law, with fresh sentences at the right end and the fitted onset; and over
+    all runs accuracy against collapse."""
     rows = _named(rows)
     sizes = sorted(set(rows.loc[~rows["fresh"], "n_spl"]))
     end = 2.5 * sizes[-1]  # where the limit is drawn
