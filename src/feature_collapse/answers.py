@@ -330,8 +330,8 @@ def task(rows: pd.DataFrame) -> str:
 
 
 def depth(rows: pd.DataFrame) -> str:
-    """Words, and what comes out of the last layer, collapse if their CDNV is at most 0.1. A network that has not trained
-    is left out of the verdict."""
+    """Words, and what comes out of the last layer, collapse if their CDNV is at most 0.1. A network that has not
+    trained is left out of the verdict."""
     first, deep, shown = {}, {}, []
     for (architecture, n), part in rows.groupby(["architecture", "normalisation"], sort=False):
         last = max(

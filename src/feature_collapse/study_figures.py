@@ -96,14 +96,16 @@ def lambda_transition(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     titles = {"uniform": "uniform words (Theorem 1)", "zipf": "Zipf words (type III)"}
-    values = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60).tolist()
+    even = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60)
     for i, (law, trained) in enumerate(rows.groupby("mu", sort=False)):
         e = experiment(trained.iloc[0])
+        threshold = theory.type_iii_threshold(e.n_c, e.L, e.K, predictions.law(e))
+        steep = threshold * (1 - np.geomspace(0.3, 1e-4, 30))  # the curve falls to zero as a square root does
+        values = np.sort([*even, *steep, threshold]).tolist()
         predicted = [
             predictions.predict(e.model_copy(update={"lambda_W": value, "lambda_U": value})).mean_norm_words
             for value in values
         ]
-        threshold = theory.type_iii_threshold(e.n_c, e.L, e.K, predictions.law(e))
         axes.plot(values, predicted, color=COLOURS[i], label=f"{titles[law]}, predicted")
         axes.axvline(threshold, color=COLOURS[i], lw=0.8, ls=":", label="threshold, by theory")
         axes.plot(
