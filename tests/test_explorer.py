@@ -84,6 +84,12 @@ def test_no_text_of_an_experiment_can_end_the_script_that_holds_it(shown: dict[s
     assert text.count("</script>") == explorer.PAGE.read_text("utf-8").count("</script>")
 
 
+def test_captions_are_those_of_the_figures_in_plain_text(shown: dict[str, Trajectory]) -> None:
+    captions = [explorer.content(name, "", t)["caption"] for name, t in shown.items()]
+    assert captions[0] == "uniform words, n_spl = 3"
+    assert captions[3] == "Zipf words, LayerNorm, n_spl = 3"
+
+
 def test_every_measure_of_collapse_is_shown() -> None:
     assert {f"VECTORS_{name}" for name in MEASURES} <= set(explorer.MEASURES)
     assert set(explorer.SYMBOLS) == set(MARKERS)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def content(name: str, title: str, t: Trajectory) -> dict[str, Any]:
     return {
         "name": name,
         "title": title,
-        "caption": figures.caption(e).replace("$n_{spl}$", "n_spl"),
+        "caption": re.sub(r"\$.*?\$", "n_spl", figures.caption(e)),  # its only formula
         "n_c": e.n_c,
         "L": e.L,
         "mu": [float(f"{mu:.6g}") for mu in t.mu],
