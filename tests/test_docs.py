@@ -18,6 +18,14 @@ def test_every_number_in_the_readme_is_that_of_the_tables(root: Path, monkeypatc
     assert docs.filled(readme) == readme
 
 
+def test_the_page_of_studies_is_that_of_their_tables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    page = (docs.DOCS / "studies.md").read_text(encoding="utf-8")
+    assert docs.studies_page() == page
+    for name in re.findall(r"\]\(([^)]+)\)", page):
+        assert (docs.DOCS / name).exists()
+
+
 def test_a_table_that_changes_changes_the_readme(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("config", "docs"):
         shutil.copytree(root / folder, tmp_path / folder)

@@ -160,6 +160,24 @@ def summary_block() -> str:
     )
 
 
+def studies_page() -> str:
+    """`docs/studies.md`: each question that has been answered, its figure, its answer and what it took."""
+    minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
+    parts = ["# Questions of the paper's readers, answered"]
+    for page in sorted((DOCS / "studies").glob("*.md")):
+        question, answer, *_ = page.read_text(encoding="utf-8").split("\n\n")
+        figure = "lambda_transition" if page.stem == "lambda" else f"study_{page.stem}"
+        runs, took = minutes.loc[figure, ["runs", "core_minutes"]]
+        parts += [
+            f"#{question}",
+            answer,
+            f"![{question.removeprefix('# ')}](figures/{figure}.png)",
+            f"{runs:.0f} runs, {took:.0f} core-minutes; [all means and intervals](studies/{page.name}), "
+            f"[every run](studies/{page.stem}.csv). Again: `snakemake --cores all study_{page.stem}`.",
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
 BLOCKS = {"picture": picture_block, "figures": figures_block, "summary": summary_block, "studies": studies_block}
 
 
@@ -188,6 +206,8 @@ def make(config: Config, summary: str) -> None:
     for name, table in {"runs": runs_table(config), "figures": figures_table(trained, seconds)}.items():
         with artifacts.atomic(DOCS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
+    with artifacts.atomic(DOCS / "studies.md") as temporary:
+        temporary.write_text(studies_page(), encoding="utf-8")
     readme = filled(README.read_text(encoding="utf-8"))
     with artifacts.atomic(README) as temporary:
         temporary.write_text(readme, encoding="utf-8")
