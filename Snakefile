@@ -311,7 +311,7 @@ rule figure:
 
 rule animation:
     input:
-        code=code("animation", "diagrams", "figures", "predictions", "theory", "trajectories"),
+        code=code("animation", "diagrams", "figures", "predictions", "progress", "theory", "trajectories"),
         data=snapshot_inputs,
     output:
         gif="figures/{scale}collapse.gif",

@@ -252,17 +252,34 @@ def claims(scale: str) -> None:
 
 @_verb
 @scale_option
-def animation(scale: str) -> None:
-    """Show the words of the four experiments through training: figures/[SCALE/]collapse.gif and .mp4."""
+@quiet_option
+def animation(scale: str, quiet: bool) -> None:
+    """Show the words moving through training.
+
+    The four experiments side by side, a picture for each record of their histories.
+
+    \b
+    Reads:    snapshots.safetensors and history.csv of the four experiments
+    Writes:   figures/[SCALE/]collapse.gif, collapse.mp4
+    Example:  python -m feature_collapse animation --scale quick
+    """
     from feature_collapse.animation import make
 
-    make(scale.rstrip("/"), Config())
+    make(scale.rstrip("/"), Config(), quiet)
 
 
 @_verb
 @scale_option
 def explorer(scale: str) -> None:
-    """Make the page to go through training by hand: results/[SCALE/]explorer.html, complete in itself."""
+    """Make a page to go through training by hand.
+
+    With a slider for the epoch, and the words or u_kl named under the pointer. It is one file that needs no network.
+
+    \b
+    Reads:    snapshots.safetensors and history.csv of the four experiments
+    Writes:   results/[SCALE/]explorer.html
+    Example:  python -m feature_collapse explorer --scale quick
+    """
     from feature_collapse.explorer import make
 
     make(scale.rstrip("/"), Config())
@@ -297,8 +314,9 @@ def study_figure(name: str, scale: str) -> None:
     Points are means over seeds, bars their 95% intervals, lines the theory where it speaks of the study.
 
     \b
-    Reads:    results/[SCALE/]studies/NAME.csv; for mechanism, features.safetensors of its runs
-    Writes:   figures/[SCALE/]study_NAME.pdf and .png (lambda_transition for the study of lambda)
+    Reads:    results/[SCALE/]studies/NAME.csv; for mechanism, also
+              features.safetensors of its runs
+    Writes:   figures/[SCALE/]study_NAME.pdf and .png; for lambda, lambda_transition
     Example:  python -m feature_collapse study_figure lambda
     """
     from feature_collapse.study_figures import make
@@ -368,7 +386,8 @@ def docs(summary: TextIO) -> None:
     \b
     Reads:    figures/, results/
     Writes:   docs/, and README.md between its marks
-    Example:  snakemake --detailed-summary reported | python -m feature_collapse docs -
+    Example:  snakemake --detailed-summary reported |
+              python -m feature_collapse docs -
     """
     from feature_collapse.docs import make
 

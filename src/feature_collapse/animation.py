@@ -15,6 +15,7 @@ from PIL import Image
 from feature_collapse import artifacts, figures, trajectories
 from feature_collapse.config import Config
 from feature_collapse.diagrams import MARKERS
+from feature_collapse.progress import track
 from feature_collapse.trajectories import Trajectory
 
 SIZE, DPI = (11.2, 6.4), 125  # inches, and dots per inch: even numbers of pixels, which H.264 asks for
@@ -102,10 +103,11 @@ def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
     return figure, panels
 
 
-def frames(trajectories: dict[str, Trajectory]) -> Iterator[np.ndarray]:
+def frames(trajectories: dict[str, Trajectory], quiet: bool = False) -> Iterator[np.ndarray]:
     """The picture (height, width, 3) of each record, as bytes of red, green and blue."""
     figure, panels = moving(trajectories)
-    for i in range(max(len(trajectory.epoch) for trajectory in trajectories.values())):
+    records = range(max(len(trajectory.epoch) for trajectory in trajectories.values()))
+    for i in track(records, "animation", "picture", quiet):
         for panel in panels:
             panel.show(i)
         figure.canvas.draw()
@@ -144,13 +146,13 @@ def write_mp4(pictures: list[np.ndarray], path: Path) -> None:
         video.close()
 
 
-def make(scale: str, config: Config) -> None:
+def make(scale: str, config: Config, quiet: bool = False) -> None:
     """Write `figures/[SCALE/]collapse.gif` and `.mp4` of the first seed of the four experiments."""
     shown = {
         f"{figures.PANELS[panel]}\n{figures.caption(run.experiment)}": trajectories.read(run)
         for panel, run in figures.shown_runs(scale, config).items()
     }
-    pictures = list(frames(shown))
+    pictures = list(frames(shown, quiet))
     folder = Path("figures") / scale
     write_gif(pictures, folder / "collapse.gif")
     write_mp4(pictures, folder / "collapse.mp4")

@@ -23,7 +23,7 @@ WORKFLOW = "Snakefile"
 
 # Every file of the project that running the workflow takes, and what it is. Each pattern has to be there.
 PROJECT = {
-    "src/feature_collapse/*.py": "A module that the rules of the workflow run",
+    "src/feature_collapse/[!.]*.*": "A module that the rules of the workflow run, or the frame of a page",
     "config/*.yaml": "Configuration: experiments, the paper's numbers, its claims, or captions",
     "report/*.rst": "The frame of the report's texts",
     "profiles/*/*": "Options that every call of Snakemake takes",
@@ -85,7 +85,7 @@ def contents(scale: str, config: Config) -> dict[Path, str]:
         for kind, what in kinds.items():
             made = [path for path in folder.glob(f"[!.]*.{kind}") if path.stem != "README"]
             found |= {path: f"{what}: {path.stem}" for path in made}
-    found |= {path: f"Study: {path.stem}" for path in results.glob("studies/[!.]*.csv*")}
+    found |= {path: f"Study: {path.name}" for path in results.glob("studies/[!.]*")}
     found |= dict.fromkeys(results.glob("*/seed*/run.json"), RECORD)
     return dict(sorted(found.items()))
 
