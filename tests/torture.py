@@ -38,6 +38,7 @@ TRAINED = ["weights.safetensors", "snapshots.safetensors", "history.csv", "run.j
 READERS = {
     f"results/{RUN}/data.safetensors": ("train", RUN),
     f"results/{RUN}/weights.safetensors": ("features", RUN),
+    f"results/{RUN}/snapshots.safetensors": ("explorer", "--scale", "smoke"),
     f"results/{RUN}/history.csv": ("features", RUN),
     f"results/{RUN}/run.json": ("features", RUN),
     f"results/{RUN}/features.safetensors": ("figure", "smoke/figure3"),
