@@ -331,10 +331,10 @@ def test_a_file_that_is_missing_damaged_or_foreign_is_refused(
     ("arguments", "missing"),
     [
         (("study", "lambda", "--scale", "smoke"), "metrics.json"),
-        (("figure", "smoke/lambda_transition"), "results/smoke/studies/lambda.csv"),
-        (("docs",), "results/fig3/seed0/run.json"),
+        (("study_figure", "lambda", "--scale", "smoke"), "results/smoke/studies/lambda.csv"),
+        (("docs", "-"), "results/fig3/seed0/run.json"),
     ],
-    ids=["study", "figure", "docs"],
+    ids=["study", "study_figure", "docs"],
 )
 def test_what_has_not_been_made_yet_is_refused(finished: Path, arguments: tuple[str, ...], missing: str) -> None:
     before = workflow.contents(finished)

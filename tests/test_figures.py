@@ -12,7 +12,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from feature_collapse import artifacts, data, diagrams, features, figures, training
+from feature_collapse import artifacts, data, diagrams, features, figures, study_figures, training
 from feature_collapse.artifacts import ArtifactError
 from feature_collapse.config import Config, ConfigError, Experiment, Run
 from feature_collapse.diagrams import COLOURS, MARKERS
@@ -72,9 +72,12 @@ def draw(tiny: Callable[..., Experiment]) -> Callable[[str], Figure]:
         return figures.theory_risk([("Figure 3", tiny(), objective), ("Figure 4c", norm, objective)])
 
     def transition() -> Figure:
-        values = [1e-3, 1e-2, 0.1]
-        rows = pd.DataFrame({"mu": ["uniform"] * 3, "lambda_U": values, "words_norm_mean": [1.0, 0.5, 0.1]})
-        return figures.lambda_transition(rows, {"uniform": (tiny(), values), "zipf": (plain, values)})
+        rows = [
+            {**e.model_copy(update={"lambda_W": x, "lambda_U": x}).model_dump(), "words_norm_mean": x}
+            for e in (tiny(), plain)
+            for x in (1e-3, 1e-2, 0.1)
+        ]
+        return study_figures.lambda_transition(pd.DataFrame(rows))
 
     drawn = {
         "data_model": diagrams.data_model,
@@ -150,7 +153,7 @@ def test_scatter_has_equal_units_and_says_what_it_shows(draw: Callable[[str], Fi
     assert left.get_aspect() == right.get_aspect() == 1
     assert left.get_title() == "12 word embeddings $w_{(\\alpha,\\beta)}$\nsingular values 35.05, 34.46, 0.184"
     assert right.get_title() == "32 classifier vectors $u_{k,\\ell}$\nsingular values 35.07, 34.48, 0.184"
-    assert figure.get_suptitle() == "Figure 4b: Zipf words, $n_{spl}$ = 3, test accuracy 43.7%"
+    assert figure.get_suptitle() == r"Figure 4b: Zipf words, $n_{\mathrm{spl}}$ = 3, test accuracy 43.7%"
 
 
 def test_scatter_draws_every_vector_once_in_the_colour_and_mark_of_its_concept(tiny: Callable) -> None:
@@ -285,7 +288,7 @@ def test_table_of_a_study_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArtifactError, match=r"results/smoke/studies/lambda\.csv: is missing"):
-        figures.make("smoke/lambda_transition", config)
+        study_figures.make("lambda", "smoke", config)
 
 
 def test_saved_figure_takes_the_place_of_the_old_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

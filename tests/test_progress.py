@@ -121,6 +121,8 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enumeration, "markdown", lambda rows, slopes: "")
     monkeypatch.setattr(studies.artifacts, "read_json", lambda path, run: {})
     monkeypatch.setattr(studies, "row", lambda run, metrics: {"run": run.name})
+    monkeypatch.setattr(studies, "summarise", lambda rows: rows)
+    monkeypatch.setattr(studies, "markdown", lambda name, question, rows: "")
     monkeypatch.setattr(benchmark, "CLASSES", (2, 3))
     monkeypatch.setattr(benchmark, "best_rate", lambda: 1.0)
     times = benchmark.pd.DataFrame({name: [1.0] for name in benchmark.CONTENDERS})

@@ -240,6 +240,7 @@ class Config:
         ConfigError for a study that is not there.
         """
         study = self.question(name)
+        self.experiments(scale)  # refuses a scale that is not there
         thin = bool(scale) and self._file.scales[scale].thin_studies
         experiments: dict[str, Experiment] = {}
         for grid in study.grids:

@@ -192,7 +192,8 @@ def filled(readme: str) -> str:
 
 def make(config: Config, summary: str) -> None:
     """Copy the figures and tables of a full run to `docs/` and fill README's blocks from them. `summary` is what
-    `snakemake --detailed-summary` says of it."""
+    `snakemake --detailed-summary` says of it. Raises ArtifactError where a run is missing."""
+    runs = runs_table(config)
     for name in TABLES:
         for source in (path for kind in ("csv", "md") for path in Path("results").glob(f"{name}.{kind}")):
             target = DOCS / source.relative_to("results")
@@ -203,7 +204,7 @@ def make(config: Config, summary: str) -> None:
         shutil.copyfile(picture, DOCS / "figures" / picture.name)
     trained = trained_for(pd.read_csv(io.StringIO(summary), sep="\t"))
     seconds = {run: _cpu_seconds(Path("results") / run) for run in {run for runs in trained.values() for run in runs}}
-    for name, table in {"runs": runs_table(config), "figures": figures_table(trained, seconds)}.items():
+    for name, table in {"runs": runs, "figures": figures_table(trained, seconds)}.items():
         with artifacts.atomic(DOCS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     with artifacts.atomic(DOCS / "studies.md") as temporary:
