@@ -296,7 +296,8 @@ def study(name: str, scale: str, quiet: bool) -> None:
     their 95% intervals; and a page with the question, the answer in a sentence and the columns that matter.
 
     \b
-    Reads:    config/experiments.yaml, config/paper.yaml, metrics.json of every run of the study
+    Reads:    config/experiments.yaml, config/paper.yaml
+              metrics.json of every run of the study
     Writes:   results/[SCALE/]studies/NAME.csv, NAME_summary.csv and NAME.md
     Example:  python -m feature_collapse study lambda
     """
@@ -316,7 +317,8 @@ def study_figure(name: str, scale: str) -> None:
     \b
     Reads:    results/[SCALE/]studies/NAME.csv; for mechanism, also
               features.safetensors of its runs
-    Writes:   figures/[SCALE/]study_NAME.pdf and .png; for lambda, lambda_transition
+    Writes:   figures/[SCALE/]study_NAME.pdf, study_NAME.png
+              for lambda, lambda_transition.pdf and .png
     Example:  python -m feature_collapse study_figure lambda
     """
     from feature_collapse.study_figures import make
@@ -352,7 +354,7 @@ def page(source: Path, target: Path) -> None:
     \b
     Reads:    SOURCE
     Writes:   TARGET
-    Example:  python -m feature_collapse page results/claims.md results/claims.html
+    Example:  python -m feature_collapse page results/theory.md theory.html
     """
     from feature_collapse.pages import make
 
