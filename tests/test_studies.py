@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from feature_collapse import answers, study_figures
 from feature_collapse.config import Config, ConfigError, Run
 from feature_collapse.studies import NUMBERS, row
 
@@ -148,3 +150,27 @@ def test_a_row_of_a_network_without_theorem_has_no_prediction(config: Config) ->
     parts = {"training": {}, "words": part, "words_weighted_by_mu": part, "u": part, "objective": {}}
     metrics = parts | dict.fromkeys(NUMBERS) | {"layers": []}
     assert "learnable" not in row(config.run("fig3+lambda_W=0/seed0"), metrics)
+
+
+def seen(normalisation: str, follows: float, words: float, u: float) -> dict[str, object]:
+    measures = {"u_norm_follows_met": follows, "words_weighted_by_mu_size_spread": words, "u_size_spread": u}
+    return {"normalisation": normalisation, **measures}
+
+
+@pytest.mark.parametrize(
+    ("follows", "spread", "said"),
+    [
+        (0.9, 0.1, "As the paper explains, the size of u_kl grows with the sizes of the words that it met: "),
+        (0.9, 0.6, "but against the paper LayerNorm does not make it vary less: "),
+        (0.0, 0.1, "Against the paper, the size of u_kl does not follow the sizes of the words that it met: "),
+    ],
+)
+def test_the_mechanism_is_told_as_it_is(follows: float, spread: float, said: str) -> None:
+    rows = pd.DataFrame([seen("none", follows, 1.0, 0.4), seen("layernorm", 0.0, 0.0, spread)])
+    answer = answers.ANSWERS["mechanism"](rows)
+    assert said in answer
+    assert f"the rank correlation is {follows:.2f} in the plain network" in answer
+
+
+def test_every_study_has_an_answer_and_a_figure(config: Config) -> None:
+    assert set(config.studies) == set(answers.ANSWERS) == set(study_figures.FIGURES)

@@ -396,11 +396,15 @@ def mechanism(rows: pd.DataFrame) -> str:
     if abs(rho) < WEAK:
         verdict = "Against the paper, the size of u_kl does not follow the sizes of the words that it met"
     elif sizes[0] <= sizes[1]:
-        verdict = "The size of u_kl follows the sizes of the words that it met, but against the paper "
-        "LayerNorm does not make it vary less"
+        verdict = (
+            "The size of u_kl follows the sizes of the words that it met, but against the paper LayerNorm does not "
+            "make it vary less"
+        )
     else:
-        verdict = f"As the paper explains, the size of u_kl {'grows' if rho > 0 else 'falls'} with the "
-        f"sizes of the words that it met{'' if abs(rho) >= STRONG else ', but weakly'}"
+        verdict = (
+            f"As the paper explains, the size of u_kl {'grows' if rho > 0 else 'falls'} with the sizes of the words "
+            f"that it met{'' if abs(rho) >= STRONG else ', but weakly'}"
+        )
     return (
         f"{verdict}: the rank correlation is {rho:.2f} in the plain network, where words vary in size by "
         f"{plain[spread].mean():.1%} and "
