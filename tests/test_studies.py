@@ -173,4 +173,4 @@ def test_the_mechanism_is_told_as_it_is(follows: float, spread: float, said: str
 
 
 def test_every_study_has_an_answer_and_a_figure(config: Config) -> None:
-    assert set(config.studies) == set(answers.ANSWERS) == set(study_figures.FIGURES)
+    assert set(config.studies) == set(answers.ANSWERS) == {*study_figures.FIGURES, "mechanism"}
