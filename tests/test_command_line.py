@@ -330,7 +330,7 @@ def test_a_file_that_is_missing_damaged_or_foreign_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "missing"),
     [
-        (("study", "lambda", "--scale", "smoke"), "metrics.json"),
+        (("study", "lambda", "--scale", "smoke", "--quiet"), "metrics.json"),
         (("study_figure", "lambda", "--scale", "smoke"), "results/smoke/studies/lambda.csv"),
         (("docs", "-"), "results/fig3/seed0/run.json"),
     ],
