@@ -259,7 +259,7 @@ def test_axes_follow_the_words_or_stay(opened: WebDriver) -> None:
 def test_play_goes_to_the_end(opened: WebDriver) -> None:
     slide(opened, Keys.HOME)
     opened.find_element(By.ID, "play").click()
-    WebDriverWait(opened, 20).until(lambda b: b.find_element(By.ID, "play").text == "Play")
+    WebDriverWait(opened, 120).until(lambda b: b.find_element(By.ID, "play").text == "Play")
     assert opened.find_element(By.ID, "epoch").text == "epoch 4"
 
 
