@@ -113,7 +113,7 @@ def test_work_goes_on_where_nothing_can_be_said(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) -> None:
     """A folder of the project's, and the long work made short."""
     monkeypatch.chdir(workflow.copy_project(tmp_path / "project"))
     problem = enumeration.problems()[0]
