@@ -1,6 +1,5 @@
 """Each fault of `make torture`, tried once or so."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -28,16 +27,31 @@ def test_what_is_broken_is_mended_by_a_rerun(fault: torture.Fault, smoke: Smoke,
     assert outcome.tries == SHORT[fault]
 
 
-def test_torture_notices_what_is_wrong(smoke: Smoke, tmp_path: Path) -> None:
+def test_torture_notices_what_differs(smoke: Smoke, tmp_path: Path) -> None:
     rack = Rack(smoke.first, tmp_path)
     with rack.fresh(finished=True) as project:
         assert rack.differing(project, torture.MADE) == ""
         history = project / torture.MADE[torture.RUN_FILES.index("history.csv")]
-        history.write_bytes(history.read_bytes()[:-1])
+        whole = history.read_bytes()
+        history.write_bytes(whole[:-1])
         (project / torture.MADE[-1]).unlink()
         (project / "results" / ".weights.part.safetensors").touch()
         found = rack.differing(project, torture.MADE)
         assert all(name in found for name in ("history.csv", torture.MADE[-1], ".weights.part.safetensors"))
-        # a job that reads the damaged file refuses it; where none has to, the comparison tells
-        assert rack.rerun(project).startswith(("rerun failed: ", "differs: "))
-        os.unlink(project / "results" / ".weights.part.safetensors")
+        history.write_bytes(whole)
+        # the picture is nothing that the command asks for, and nothing writes that temporary file again
+        assert rack.rerun(project) == f"differs: {torture.MADE[-1]}, results/.weights.part.safetensors"
+
+
+def test_torture_notices_a_rerun_that_is_refused(smoke: Smoke, tmp_path: Path) -> None:
+    rack = Rack(smoke.first, tmp_path)
+    with rack.fresh(finished=True) as project:
+        name = torture.MADE[torture.RUN_FILES.index("history.csv")]
+        (project / name).write_bytes((project / name).read_bytes()[:-1])
+        complaint = rack.rerun(project)
+        assert complaint.startswith("rerun failed: ")
+        log = (project / f"results/{torture.RUN}/log/features.log").read_text("utf-8")
+        assert log == (
+            f"error: {name}: is not the file that run.json recorded; "
+            f"rebuild it with: snakemake --cores all --force {name}\n"
+        )
