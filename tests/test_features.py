@@ -242,3 +242,16 @@ def test_vectors_on_a_line_can_be_described(
     training.make(run, quiet=True)
     features.make(run)
     assert artifacts.read_arrays(run.folder / "features.safetensors", run)[0]["u_plane"].shape == (2, 2)
+
+
+def test_norms_met_are_means_over_the_words_of_each_position(tiny: Callable[..., Experiment]) -> None:
+    norms = torch.tensor([1.0, 2.0, 4.0])
+    sentences, labels = torch.tensor([[0, 1], [2, 1], [1, 0]], dtype=torch.uint8), torch.tensor([0, 0, 2])
+    met = features.norms_met(norms, sentences, labels, K=3)
+    assert met[[0, 2]].tolist() == [[2.5, 2.0], [2.0, 1.0]]
+    assert met[1].isnan().all()  # a class without sentences
+    many = data.generate(tiny(n_spl=3000), 0)  # more sentences than are looked at together
+    norms = torch.rand(12, generator=torch.Generator().manual_seed(0))
+    met = features.norms_met(norms, many["train_sentences"], many["train_labels"], K=8)
+    expected = norms.double()[many["train_sentences"].long()].reshape(8, 3000, 4).mean(1)
+    assert torch.allclose(met, expected, rtol=1e-12)

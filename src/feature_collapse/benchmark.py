@@ -22,7 +22,7 @@ from feature_collapse import artifacts, products
 from feature_collapse.config import Config, Experiment
 from feature_collapse.data import generate
 from feature_collapse.diagrams import COLOURS, WIDTH
-from feature_collapse.figures import save
+from feature_collapse.figures import legend_below, save
 from feature_collapse.networks import Network
 from feature_collapse.progress import track
 from feature_collapse.textbook import TextbookNetwork, textbook_optimiser, textbook_step
@@ -245,7 +245,7 @@ def markdown(rows: pd.DataFrame, runs: pd.DataFrame) -> str:
 
 def figure(rows: pd.DataFrame) -> Figure:
     """Milliseconds a step over K, for both networks and numbers of threads."""
-    picture = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    picture = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     groups = list(rows.groupby(["network", "threads"], sort=False))
     panels = picture.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     styles = {
@@ -266,7 +266,7 @@ def figure(rows: pd.DataFrame) -> Figure:
         )
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("milliseconds a training step")
-    panels[0].legend(loc="upper left")
+    legend_below(picture, panels[0], columns=2)
     return picture
 
 

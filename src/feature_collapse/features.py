@@ -100,7 +100,8 @@ def norms_met(norms: Tensor, sentences: Tensor, labels: Tensor, K: int) -> Tenso
     """(K, L): the mean norm of the words that position l met in the training sentences of class k, given the norms
     (n_w,) of the words, sentences (N, L) and labels (N,). Not a number for a class without sentences."""
     total = torch.zeros(K, sentences.shape[1], dtype=torch.float64)
-    total.index_add_(0, labels.long(), norms.double()[sentences.long()])
+    for x, k in zip(sentences.split(10_000), labels.split(10_000), strict=True):  # never copied whole
+        total.index_add_(0, k.long(), norms.double()[x.long()])
     return total / torch.bincount(labels.long(), minlength=K)[:, None]
 
 
