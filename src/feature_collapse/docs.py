@@ -15,14 +15,13 @@ README = Path("README.md")
 TABLES = ("reproduction", "theory", "enumeration", "enumeration_gradients", "claims", "benchmark", "studies/*")
 STUDIES = "Studies"  # the category of captions whose figures have a table of their own
 PICTURES = (".png", ".gif")
+REBUILD = "rebuild: `snakemake -c2`"  # the command, above the file that is asked of it
 WORDS = {
     "test accuracy": "; {:.1%}",
     "highest test accuracy": "; peak {:.1%}",
     "mean norm of the words": "; norm {:.3g}",
     "standard deviation of the norm of the words": " ± {:.2g}",
-    "singular value 1 of the words": "; σ {:.4g}",
-    "singular value 2 of the words": ", {:.4g}",
-    "singular value 3 of the words": ", {:.4g}",
+    "singular value 3 of the words": "; σ₃ {:.2g}",
 }
 
 
@@ -97,14 +96,15 @@ def _rows(studies: bool) -> str:
                 {
                     "figure": f"[{caption.title}]({picture.as_posix()})",
                     "shows": caption.shows,
-                    "rebuild": f"`snakemake -c2 figures/{name}{kind}`",
+                    REBUILD: f"`figures/{name}{kind}`",
                     "minutes": _minutes(of["two_core_minutes"], of["core_minutes"]),
                 }
                 | {who: _values(numbers, caption, column) for who, column in (("paper", "paper"), ("here", "ours"))}
             )
     if not rows:
         return "None has been run."
-    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    table = pd.DataFrame(rows)
+    return table.loc[:, table.ne("").any()].to_markdown(index=False, disable_numparse=True)
 
 
 def _minutes(two_cores: float, one_core: float) -> str:
