@@ -22,6 +22,12 @@ from feature_collapse.summaries import interval
 
 PLAIN, NORMED = "plain network (h)", "with LayerNorm (h*)"
 NETWORKS = {"none": PLAIN, "layernorm": NORMED}
+ARCHITECTURES = {
+    "linear": "no hidden layer",
+    "mlp1": "one hidden layer",
+    "mlp2": "two hidden layers",
+    "transformer": "Transformer block",
+}
 LAWS = {0: "uniform words", 1: "Zipf words"}
 STYLE = {
     "hue": "network",
@@ -41,10 +47,10 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(network=rows["normalisation"].replace(NETWORKS), **percent)
 
 
-def _lines(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
+def _lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **more: object) -> None:
     """Mean of y over x with its interval, one line a network. Scales are set afterwards, so that means are of y and not
     of its logarithm."""
-    sns.lineplot(rows, x=x, y=y, ax=axes, **STYLE, **MEANS)
+    sns.lineplot(rows, x=x, y=y, ax=axes, **STYLE, **MEANS, **more)
     axes.get_legend().remove()
 
 
@@ -240,16 +246,10 @@ def task(rows: pd.DataFrame) -> Figure:
 
 def depth(rows: pd.DataFrame) -> Figure:
     """Collapse from the words through the layers to the u_kl, and accuracies, one column an architecture."""
-    titles = {
-        "linear": "no hidden layer",
-        "mlp1": "one hidden layer",
-        "mlp2": "two hidden layers",
-        "transformer": "Transformer block",
-    }
     stages = {WORDS: "words", "layer1_cdnv": "behind\nlayer 1", "layer2_cdnv": "behind\nlayer 2", U: "$u_{k,\\ell}$"}
     accuracies = {TRAIN: "train", TEST: "test"}
     rows = _named(rows)
-    shown = [title for title in titles if title in set(rows["architecture"])]
+    shown = [name for name in ARCHITECTURES if name in set(rows["architecture"])]
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     grid = figure.subplots(2, len(shown), sharey="row", squeeze=False)
     for (collapse, accuracy), architecture in zip(grid.T, shown, strict=True):
@@ -260,9 +260,29 @@ def depth(rows: pd.DataFrame) -> Figure:
             _lines(axes, long, "stage", "value")
             axes.set_xlabel("")
             axes.margins(x=0.15)
-        collapse.set(title=titles[architecture])
+        collapse.set(title=ARCHITECTURES[architecture])
     _collapse(grid[0, 0], "spread in a concept (CDNV)")
     grid[1, 0].set(ylabel="accuracy (%)", ylim=(-3, 103))
+    legend_below(figure, grid[0, 0])
+    return figure
+
+
+def depth_search(rows: pd.DataFrame) -> Figure:
+    """Train and test accuracy of both networks at each learning rate and initial scale, one column an architecture."""
+    rows = _named(rows)
+    rows["setting"] = [f"{lr:g}, {scale:g}" for lr, scale in zip(rows["lr"], rows["init_scale"], strict=True)]
+    shown = [name for name in ARCHITECTURES if name in set(rows["architecture"])]
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
+    grid = figure.subplots(2, len(shown), sharex=True, sharey=True, squeeze=False)
+    for column, architecture in zip(grid.T, shown, strict=True):
+        for axes, measure in zip(column, (TRAIN, TEST), strict=True):
+            _lines(axes, pick(rows, architecture=architecture), "setting", measure, ls="")
+            axes.set(xlabel="", ylabel="")
+            axes.margins(x=0.15)
+        column[0].set(title=ARCHITECTURES[architecture])
+        column[1].set(xlabel="learning rate, initial scale")
+    _accuracy(grid[1, 0])
+    grid[0, 0].set(ylabel="train accuracy (%)")
     legend_below(figure, grid[0, 0])
     return figure
 
@@ -324,6 +344,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "weight_decay": weight_decay,
     "task": task,
     "depth": depth,
+    "depth_search": depth_search,
     "label_noise": label_noise,
 }
 
