@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import least_squares
 
 from feature_collapse import reproduction
 from feature_collapse.summaries import interval
@@ -210,14 +211,21 @@ class Fit(NamedTuple):
 
 def onset(rows: pd.DataFrame, measure: str = U) -> Fit:
     """How a measure falls as sentences become many: a power law above its value with fresh sentences at every step,
-    fitted to the means at each n_spl that are above that. Not a number for fewer than two of them."""
+    fitted by least squares to the logarithms of its means at each n_spl, so that those that have come down to the limit
+    count little. Not a number where fewer than two are above the limit."""
     limit = rows.loc[rows["fresh"], measure].mean()
-    excess = rows[~rows["fresh"]].groupby("n_spl")[measure].mean() - limit
-    excess = excess[excess > 0]
-    if len(excess) < 2:
+    means = rows[~rows["fresh"]].groupby("n_spl")[measure].mean()
+    if (means > limit).sum() < 2:
         return Fit(np.nan, np.nan, limit)
-    slope, start = np.polyfit(np.log(excess.index), np.log(excess), 1)
-    return Fit(-slope, np.exp(start), limit)
+    n, values = np.log(means.index.to_numpy(float)), np.log(means.to_numpy())
+    least = np.log(limit) if limit > 0 else -np.inf
+
+    def off(parameters: np.ndarray) -> np.ndarray:
+        rate, start = parameters
+        return np.logaddexp(least, start - rate * n) - values
+
+    rate, start = least_squares(off, (1.0, values[0] + n[0])).x
+    return Fit(float(rate), float(np.exp(start)), limit)
 
 
 def onsets(rows: pd.DataFrame) -> pd.DataFrame:
@@ -257,7 +265,7 @@ def sample_size(rows: pd.DataFrame) -> str:
         else "against the paper do not go together"
     )
     powers = [
-        f"{'no one' if np.isnan(power.mean) else f'{power.mean:.2g}'} ({NAMES[n]}, {words} words)"
+        f"{'an unclear one' if np.isnan(power.mean) else f'{power.mean:.2g}'} ({NAMES[n]}, {words} words)"
         for n, words, power, _ in onsets(rows).itertuples(index=False)
     ]
     return (
