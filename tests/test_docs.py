@@ -46,7 +46,7 @@ def test_studies_are_shown_in_the_order_of_the_configuration(study_docs: Path, c
     page = docs.studies_page(config)
     assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["Of normalisation?", "Of tail?", "To be run"]
     assert "The answer of tail." in page
-    assert f"{len(config.study('tail'))} runs at K = 200 with 5 seed(s), 12 core-minutes" in page
+    assert f"{len(config.study('tail'))} runs at K = 200 with 5 seeds, 12 core-minutes" in page
     assert "figures/study_normalisation.png" in page
 
 

@@ -162,16 +162,16 @@ def summary_block() -> str:
 
 
 def studies_page(config: Config) -> str:
-    """`docs/studies.md`: what studies are, then each question with its answer, its figure and what it took, in the order
-    of the configuration. A study of which `docs/` has not every run that is configured is named, and no more."""
+    """`docs/studies.md`: what studies are, then each question with its answer, its figure and what it took, in the
+    order of the configuration. A study of which `docs/` has not every run that is configured is named, and no more."""
     minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
     parts = [
         "# Questions of the paper's readers, answered",
         "A study is a grid of runs around the paper's experiments, made by the same rules; what varies is in "
-        "`config/experiments.yaml`. Where the paper's size is not needed there are fewer classes, and all else is as in "
-        "the paper. Numbers are means over seeds with 95% intervals, by percentile bootstrap over the seeds "
-        f"({RESAMPLES} resamples; of so few seeds such intervals are rather too narrow), and where two intervals overlap "
-        "nothing is concluded from their difference. Every sentence and number is made from the table of the study.",
+        "`config/experiments.yaml`. Where the paper's size is not needed there are fewer classes, and all else is as "
+        "in the paper. Numbers are means over seeds with 95% intervals, by percentile bootstrap over the seeds "
+        f"({RESAMPLES} resamples; of so few seeds such intervals are rather too narrow). Where two intervals overlap, "
+        "nothing is concluded from the difference. Every sentence and number is made from the table of the study.",
     ]
     missing = []
     for study in config.studies:
@@ -182,15 +182,16 @@ def studies_page(config: Config) -> str:
             missing.append(f"{config.question(study).question} `snakemake --cores all study_{study}`")
             continue
         question, answer, *_ = page.read_text(encoding="utf-8").split("\n\n")
-        classes = sorted(set(rows["K"]))
+        classes, seeds = sorted(set(rows["K"])), rows["seed"].nunique()
         size = " to ".join(f"{K}" for K in dict.fromkeys([classes[0], classes[-1]]))
         parts += [
             f"#{question}",
             answer,
             f"![{question.removeprefix('# ')}](figures/{figure}.png)",
-            f"{len(rows)} runs at K = {size} with {rows['seed'].nunique()} seed(s), "
-            f"{minutes.loc[figure, 'core_minutes']:.0f} core-minutes; [all means and intervals](studies/{page.name}), "
-            f"[every run](studies/{table.name}). Again: `snakemake --cores all study_{study}`.",
+            f"{len(rows)} runs at K = {size} with {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{minutes.loc[figure, 'core_minutes']:.0f} core-minutes; "
+            f"[all means and intervals](studies/{page.name}), [every run](studies/{table.name}). "
+            f"Again: `snakemake --cores all study_{study}`.",
         ]
     if missing:
         parts += ["## To be run", "\n".join(f"- {study}" for study in missing)]

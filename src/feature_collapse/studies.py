@@ -112,11 +112,12 @@ def _numbers_shown(rows: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
     """Question, answer, table and number of runs of a study."""
+    seeds = rows["seed"].nunique()
     parts = [
         f"# {question}",
         ANSWERS[name](rows),
         f"Means over seeds with 95% bootstrap intervals in brackets, left out where the digits do not tell their ends "
-        f"apart; {len(rows)} runs, {rows['seed'].nunique()} seed(s). "
+        f"apart; {len(rows)} runs, {seeds} seed{'s' if seeds > 1 else ''}. "
         "Means over words are weighted by their frequency. The measures are defined in "
         "`src/feature_collapse/collapse.py`; what varies is named as in `config/experiments.yaml`.",
         _table(shown(name, rows)),
