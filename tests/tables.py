@@ -15,11 +15,10 @@ SIGMA = (35.0, 34.0, 0.2)
 def metrics(e: Experiment, seed: int) -> dict:
     """Plausible measures of a run: the plain network fails where words are long-tailed and sentences few."""
     stream = np.random.default_rng([seed, e.K, e.n_spl, round(100 * e.label_noise), round(1e4 * e.lambda_U)])
-    noise = dict.fromkeys(("cdnv", "u", "words"), 1.0) | dict(
-        zip("cuw", 1 + NOISE * stream.normal(size=3), strict=True)
-    )
-    fails = e.normalisation == "none" and e.mu == "zipf" and not e.fresh
-    collapse = 0.01 + (0.5 * e.zipf_exponent if fails else 0.05) / e.n_spl * noise["c"] + e.label_noise
+    noise = dict(zip("cuw", 1 + NOISE * stream.normal(size=3), strict=True))  # of collapse, of u_kl and of words
+    fails = e.normalisation == "none" and e.mu == "zipf"
+    few = 0 if e.fresh else (0.5 * e.zipf_exponent if fails else 0.05) / e.n_spl
+    collapse = 0.01 + few * noise["c"] + e.label_noise
     accuracy = float(np.clip(1.1 - 5 * collapse * noise["u"], 0.02, 1))
     part = {"cdnv": collapse, "norm_mean": noise["w"], "norm_std": 0.1, "size_spread": 0.3, "direction_spread": 0.01}
     part |= {"sigma": [noise["u"] * sigma for sigma in SIGMA]}
