@@ -234,6 +234,12 @@ def test_a_normalisation_that_does_not_train_is_named_and_not_judged() -> None:
     assert answer.endswith("1 of 3 settings do not train (train accuracy below 99%): fixed-norm table (30.0%).")
 
 
+def test_accuracy_without_collapse_is_pointed_out() -> None:
+    answer = ANSWERS["normalisation"](controls(GOOD, fixed_norm=(0.98, 0.3), l2=(POOR, APART)))
+    assert answer.startswith("It is LayerNorm, not any control of the norm; ")
+    assert "98.0% (97.0% to 99.0%) and 0.3 with fixed-norm table, accurate without collapse, 50.0%" in answer
+
+
 def tails(plain: tuple[float, ...], normed: tuple[float, ...]) -> pd.DataFrame:
     """Test accuracies at exponents 0, 1 and 2."""
     return table(

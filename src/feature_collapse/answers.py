@@ -301,11 +301,13 @@ def normalisation(rows: pd.DataFrame) -> str:
             f"It is control of the norm, LayerNorm or another, but not any: not {joined([NAMES[n] for n in rest])}"
         )
     parts = [f"test accuracy is {accuracy.percent} and CDNV {collapse.number} in the plain network"]
-    for names in (helps, rest):
+    alone = [n for n in rest if tried[n][0].better(accuracy) and tried[n][1].mean > COLLAPSED]
+    others = [n for n in rest if n not in alone]
+    for names, remark in ((helps, ""), (alone, ", accurate without collapse"), (others, "")):
         if names:
             which = joined([NAMES[n] for n in names])
             accuracies, collapses = zip(*(of[n] for n in names), strict=True)
-            parts.append(f"{span(accuracies, '.1%')} and {span(collapses, '.2g')} with {which}")
+            parts.append(f"{span(accuracies, '.1%')} and {span(collapses, '.2g')} with {which}{remark}")
     return f"{verdict}; {', '.join(parts)}" + untrained(rows, ["normalisation"]) + "."
 
 

@@ -76,7 +76,7 @@ def _decades(axis: Axis) -> None:
     if (room := 10 * low / high) > 1:
         low, high = low / room**0.5, high * room**0.5
         axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
-    axis.set_major_locator(LogLocator(subs=[1] if high / low > 300 else [1, 2, 5]))
+    axis.set_major_locator(LogLocator(subs=[1] if high / low > 50 else [1, 2, 5]))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
