@@ -271,6 +271,8 @@ def test_tail(plain: tuple, normed: tuple, said: str) -> None:
     answer = ANSWERS["tail"](tails(plain, normed))
     assert said in answer
     assert f"{plain[2]:.1%} ({plain[2] - 0.01:.1%} to {plain[2] + 0.01:.1%}) at exponent 2" in answer
+    low, high = (np.mean([min(1.0, end + offset) for offset in OFFSETS]) for end in (min(normed), max(normed)))
+    assert f"with LayerNorm it is {low:.1%}{f' to {high:.1%}' if high > low else ''};" in answer
 
 
 def decays(without: tuple[float, float], paper: tuple[float, float]) -> pd.DataFrame:

@@ -333,7 +333,7 @@ def tail(rows: pd.DataFrame) -> str:
     shown = {s: plain[s] for s in sorted({start, worst, end})}
     return (
         f"{verdict}: its test accuracy is {joined([f'{e.percent} at exponent {s:g}' for s, e in shown.items()])}, "
-        f"with LayerNorm it is at least {lowest_normed.percent}"
+        f"with LayerNorm it is {span(list(normed.values()), '.1%')}"
         + untrained(rows, ["normalisation", "zipf_exponent"])
         + "."
     )
