@@ -18,12 +18,45 @@ def test_every_number_in_the_readme_is_that_of_the_tables(root: Path, monkeypatc
     assert docs.filled(readme) == readme
 
 
-def test_the_page_of_studies_is_that_of_their_tables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_studies_is_that_of_their_tables(
+    root: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(root)
     page = (docs.DOCS / "studies.md").read_text(encoding="utf-8")
-    assert docs.studies_page() == page
+    assert docs.studies_page(config) == page
     for name in re.findall(r"\]\(([^)]+)\)", page):
         assert (docs.DOCS / name).exists()
+
+
+@pytest.fixture
+def study_docs(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`docs/` with the study of the tail and the one before it, as if all their runs had been made."""
+    monkeypatch.chdir(tmp_path)
+    Path("docs/studies").mkdir(parents=True)
+    for study in ("normalisation", "tail"):
+        runs = [{"run": run.name, "seed": run.seed, "K": run.experiment.K} for run in config.study(study)]
+        pd.DataFrame(runs).to_csv(f"docs/studies/{study}.csv", index=False)
+        Path(f"docs/studies/{study}.md").write_text(f"# Of {study}?\n\nThe answer of {study}.\n\nMore.\n")
+    figures = pd.DataFrame({"figure": ["study_tail", "study_normalisation"], "core_minutes": [12.4, 7.6]})
+    figures.to_csv("docs/figures.csv", index=False)
+    return Path("docs")
+
+
+def test_studies_are_shown_in_the_order_of_the_configuration(study_docs: Path, config: Config) -> None:
+    page = docs.studies_page(config)
+    assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["Of normalisation?", "Of tail?", "To be run"]
+    assert "The answer of tail." in page
+    assert f"{len(config.study('tail'))} runs at K = 200 with 5 seeds, 12 core-minutes" in page
+    assert "figures/study_normalisation.png" in page
+
+
+def test_a_study_whose_runs_have_not_all_been_made_is_not_shown(study_docs: Path, config: Config) -> None:
+    table = study_docs / "studies/tail.csv"
+    pd.read_csv(table)[1:].to_csv(table, index=False)
+    page = docs.studies_page(config)
+    assert "The answer of tail." not in page
+    assert "study_tail.png" not in page
+    assert f"- {config.question('tail').question} `snakemake --cores all study_tail`" in page
 
 
 def test_a_table_that_changes_changes_the_readme(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

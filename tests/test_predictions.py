@@ -41,6 +41,57 @@ def test_a_penalty_the_theorems_do_not_have_is_refused(config: Config) -> None:
         predict(config.run("fig4c+lambda_W=0.001/seed0").experiment)
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *((f"fig3+architecture={name}", "architecture") for name in ("mlp1", "mlp2", "transformer")),
+        ("fig4c+architecture=mlp1", "architecture"),
+        *((f"fig4c+normalisation={name}", "normalisation") for name in ("rmsnorm", "l2", "batchnorm", "fixed_norm")),
+        ("fig4c+normalisation=layernorm_affine", "normalisation"),
+        ("fig3+label_noise=0.05", "label_noise"),
+        ("fig4b+lambda_U=0+lambda_W=0", "lambda_U"),
+        ("fig4c+lambda_U=0", "lambda_U"),
+        ("fig3+lambda_W=0", "lambda_W"),
+        ("fig3+L=5", "K"),  # 1000 classes, 243 sequences
+        ("fig4c+L=5", "K"),
+        ("fig3+n_c=8+d=6", "d"),  # equiangular vectors sum to zero: one dimension less than there are
+        ("fig4c+n_c=8+d=7", "d"),  # and so does each
+    ],
+)
+def test_what_the_theorems_do_not_speak_of_is_refused_by_its_name(config: Config, name: str, key: str) -> None:
+    with pytest.raises(ValueError, match=f"^{key}: "):
+        predict(config.run(f"{name}/seed0").experiment)
+
+
+@pytest.mark.parametrize(
+    ("name", "theorem"),
+    [
+        ("fig3+fresh=true", "Theorem 1"),
+        ("fig4c+fresh=true+epochs=1", "Theorem 3"),
+        ("fig4b+zipf_exponent=0", "Theorem 1"),
+        ("fig4c+zipf_exponent=2+lambda_U=0.01", "Theorem 3"),
+        ("fig3+distinct_latents=true+lr=1+batch_size=7+init_scale=0.1+n_spl=2", "Theorem 1"),
+        ("fig3+n_c=8+d=7", "Theorem 1"),
+        ("fig4c+n_c=8+d=8", "Theorem 3"),
+    ],
+)
+def test_sentences_and_training_make_no_difference_to_which_theorem_speaks(
+    config: Config, name: str, theorem: str
+) -> None:
+    assert predict(config.run(f"{name}/seed0").experiment).theorem == theorem
+
+
+def test_a_study_is_predicted_once_a_setting(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    solved, solve = [], theory.predict
+    monkeypatch.setattr(theory, "predict", lambda *settings: solved.append(settings) or solve(*settings))
+    predictions._solved.cache_clear()
+    runs = config.study("task")
+    found = [predict(run.experiment) for run in runs]
+    settings = {(e.n_c, e.L, e.K, e.d, e.normalisation) for e in (run.experiment for run in runs)}
+    assert len(solved) == len(settings) < len(runs)
+    assert [p.norm_u for p in found] == [solve(*s).norm_u for s in solved for _ in range(5)]  # five seeds each
+
+
 @pytest.mark.parametrize(("name", "hold"), [("fig3", True), ("fig4a", True), ("fig4b", False), ("fig4c", True)])
 def test_only_figure_4b_is_far_from_the_theorems_assumptions(config: Config, name: str, hold: bool) -> None:
     e = config.run(f"{name}/seed0").experiment

@@ -1,14 +1,19 @@
-"""Studies: the grid of runs, the runs that studies share, and the table."""
+"""Studies: the grid of runs, the runs that studies share, the tables, and all of them at toy size."""
 
+import os
+import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
 import pytest
+import workflow
 from ruamel.yaml import YAML
 
-from feature_collapse import answers, study_figures
-from feature_collapse.config import Config, ConfigError, Run
+from feature_collapse import answers, artifacts, data, features, studies, study_figures, training
+from feature_collapse.config import Config, ConfigError, Experiment, Run
 from feature_collapse.studies import NUMBERS, row
 
 
@@ -174,3 +179,79 @@ def test_the_mechanism_is_told_as_it_is(follows: float, spread: float, said: str
 
 def test_every_study_has_an_answer_and_a_figure(config: Config) -> None:
     assert set(config.studies) == set(answers.ANSWERS) == {*study_figures.FIGURES, "mechanism"}
+
+
+# All studies at toy size: what Snakemake plans, and the same made here, where no process is started for each job.
+
+
+def test_the_target_of_all_studies_plans_each_run_of_their_grids_once(config: Config, tmp_path: Path) -> None:
+    runs = {run.name for study in config.studies for run in config.study(study, "smoke")}
+    assert len(runs) < sum(len(config.study(study, "smoke")) for study in config.studies)  # some are shared
+    expected = {f"{verb} {run}" for verb in ("data", "train", "features") for run in runs}
+    expected |= {f"{verb} {study} smoke" for verb in ("study", "study_figure") for study in config.studies}
+    planned = workflow.planned(workflow.copy_project(tmp_path / "project"), "smoke_studies")
+    assert {plan for plan in planned if not plan.startswith("page ")} == expected
+
+
+def short(run: Run) -> Run:
+    """The same run of a few steps and sentences."""
+    e = run.experiment
+    changes = {"batch_size": 2000, "epochs": min(e.epochs, 4), "n_spl": min(e.n_spl, 10), "records": 2}
+    return Run(run.name, run.scale, e.model_copy(update=changes), run.seed)
+
+
+@pytest.fixture(scope="module")
+def made(config: Config, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every study has been made at toy size, its runs of a few steps only, without a warning."""
+    folder, before, grids = tmp_path_factory.mktemp("studies"), Path.cwd(), Config.study
+    shutil.copytree(root / "config", folder / "config")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="error"):
+        patch.setitem(matplotlib.rcParams, "savefig.dpi", 50)  # small, to be quick
+        patch.setattr(Config, "study", lambda self, *names: [short(run) for run in grids(self, *names)])
+        os.chdir(folder)
+        try:
+            for run in {run.name: run for study in config.studies for run in config.study(study, "smoke")}.values():
+                data.make(run)
+                training.make(run, quiet=True)
+                features.make(run)
+            for study in config.studies:
+                studies.make(study, "smoke", config, quiet=True)
+                study_figures.make(study, "smoke", config)
+        finally:
+            os.chdir(before)
+    return folder
+
+
+def test_every_study_has_a_row_for_each_run_with_every_setting(
+    made: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)
+    for study in config.studies:
+        rows = artifacts.read_csv(Path(f"results/smoke/studies/{study}.csv"))
+        runs = config.study(study, "smoke")
+        assert list(rows["run"]) == names(runs)
+        assert set(Experiment.model_fields) | {"seed", "u_cdnv"} <= set(rows)
+        assert list(rows["lambda_U"]) == [run.experiment.lambda_U for run in runs]
+        assert rows[["training_test_accuracy", "training_train_accuracy"]].stack().between(0, 1).all()
+
+
+def test_every_study_is_answered_from_its_table(made: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    for study in config.studies:
+        rows = artifacts.read_csv(Path(f"results/smoke/studies/{study}.csv"))
+        question, answer, *rest = Path(f"results/smoke/studies/{study}.md").read_text("utf-8").split("\n\n")
+        assert question == f"# {config.question(study).question}"
+        assert answer == answers.ANSWERS[study](rows)
+        assert f"{len(rows)} runs, " in rest[0]
+
+
+def test_every_study_has_its_summary_and_its_figure(made: Path, config: Config) -> None:
+    for study in config.studies:
+        summary = pd.read_csv(made / f"results/smoke/studies/{study}_summary.csv")
+        seeds = {run.seed for run in config.study(study, "smoke")}
+        if study != "seeds":  # at toy size Figures 4a and 4b have the same settings
+            assert set(summary["seeds"]) == {len(seeds)}
+        assert summary["low"].notna().all() == (len(seeds) > 1)
+        stem = made / "figures/smoke" / study_figures.stem(study)
+        assert stem.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+        assert stem.with_suffix(".pdf").read_bytes()[:4] == b"%PDF"

@@ -2,15 +2,17 @@
 
 Every number in it is from the rows, and so are the words: a sentence says when the outcome contradicts the paper, and
 when intervals overlap, so that nothing can be concluded. Networks are named plain (h) and LayerNorm (h*). Unless said
-otherwise collapse is the CDNV of the u_kl; means over words are weighted by their frequency, as the rarest are never
-met in training.
+otherwise collapse is the CDNV of the u_kl, direction and size; means over words are weighted by their frequency, as the
+rarest are never met in training.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import least_squares
 
 from feature_collapse import reproduction
 from feature_collapse.summaries import interval
@@ -18,10 +20,12 @@ from feature_collapse.summaries import interval
 TEST, TRAIN = "training_test_accuracy", "training_train_accuracy"
 U, WORDS = "u_cdnv", "words_weighted_by_mu_cdnv"
 FITTED = 0.99  # of the training sentences classified as labelled; a network below has not trained
-COLLAPSED = 0.1  # CDNV: distances inside a concept are a third of those between concepts
+SOLVED = 0.99  # of fresh sentences classified rightly; above, a difference is none of generalisation
+COLLAPSED = 0.1  # CDNV: vectors are from their concept's mean by a third of the distance between two such means
 STRONG, WEAK = 0.7, 0.3  # rank correlations
 FEW = 5  # the paper's n_spl
 PAPER = 0.001  # the paper's lambda
+NAMED = 3  # settings that a sentence names one by one
 NAMES = {
     "none": "plain",
     "layernorm": "LayerNorm",
@@ -31,10 +35,16 @@ NAMES = {
     "batchnorm": "BatchNorm",
     "fixed_norm": "fixed-norm table",
 }
+SETTINGS = {
+    "lambda_U": "lambda",
+    "zipf_exponent": "Zipf exponent",
+    "init_scale": "initial scale",
+    "lr": "learning rate",
+}
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds with its 95 % interval; of one seed, without."""
+    """A mean over seeds with its 95 % interval; of one seed, without. Not a number where a value is missing."""
 
     mean: float
     low: float
@@ -42,16 +52,20 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, values: pd.Series) -> Self:
-        return cls(float(values.mean()), *map(float, interval(values)))
+        return cls(float(values.mean(skipna=False)), *map(float, interval(values)))
 
     def above(self, other: "Estimate") -> bool:
         """Whether the intervals are apart, this one being higher. Never for one seed."""
         return self.low > other.high
 
+    def better(self, other: "Estimate") -> bool:
+        """The same of test accuracies, if the other network has not solved the task as well."""
+        return self.above(other) and other.mean < SOLVED
+
     def show(self, form: str) -> str:
-        """`mean (low to high)`."""
-        ends = "" if np.isnan(self.low) else f" ({self.low:{form}} to {self.high:{form}})"
-        return f"{self.mean:{form}}{ends}"
+        """`mean (low to high)`; the ends are left out where the digits do not tell them apart."""
+        mean, low, high = (f"{value:{form}}" for value in self)
+        return mean if np.isnan(self.low) or low == high else f"{mean} ({low} to {high})"
 
     @property
     def percent(self) -> str:
@@ -69,34 +83,55 @@ def pick(rows: pd.DataFrame, **settings: object) -> pd.DataFrame:
     return rows
 
 
+def by_network(rows: pd.DataFrame, measure: str) -> tuple[Estimate, Estimate]:
+    """A measure of the plain network and of the one with LayerNorm."""
+    plain, normed = (Estimate.of(pick(rows, normalisation=n)[measure]) for n in ("none", "layernorm"))
+    return plain, normed
+
+
 def untrained(rows: pd.DataFrame, by: list[str]) -> str:
     """A clause on the configurations, named by the settings `by`, that have not fitted their training sentences."""
     accuracy = rows.groupby(by, sort=False)[TRAIN].mean()
     missed = accuracy[accuracy < FITTED]
     if missed.empty:
-        return f"; all train (train accuracy at least {accuracy.min():.1%})"
-    named = [f"{_named(missed.index.names, values)} {share:.1%}" for values, share in missed.head(4).items()]
-    more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
-    which = f"{', '.join(named)}{more}"
-    return f"; {len(missed)} of {len(accuracy)} did not train (train accuracy below {FITTED:.0%}): {which}"
-
-
-def _named(keys: list[str], values: object) -> str:
-    values = values if isinstance(values, tuple) else (values,)
-    return " ".join(
-        NAMES[value] if key == "normalisation" else str(value) if isinstance(value, str) else f"{key} {value:g}"
-        for key, value in zip(keys, values, strict=True)
+        return f"; all train (train accuracy {_ends(accuracy, '.1%')})"
+    named = [f"{_named(missed.index.names, values)} ({share:.1%})" for values, share in missed.head(NAMED).items()]
+    more = [f"{len(missed) - NAMED} more"] if len(missed) > NAMED else []
+    return (
+        f"; {len(missed)} of {len(accuracy)} settings do not train (train accuracy below {FITTED:.0%}): "
+        f"{joined(named + more)}"
     )
 
 
+def _named(keys: list[str], values: object) -> str:
+    """`plain at lambda 0.01 and n_spl 5`."""
+    settings = dict(zip(keys, values if isinstance(values, tuple) else (values,), strict=True))
+    words = {key: NAMES.get(value, value) for key, value in settings.items() if isinstance(value, str)}
+    numbers = [f"{SETTINGS.get(key, key)} {value:g}" for key, value in settings.items() if key not in words]
+    return " at ".join(part for part in (" ".join(words.values()), joined(numbers)) if part)
+
+
 def joined(parts: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; nothing of nothing."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
+def span(estimates: list[Estimate], form: str) -> str:
+    """`lowest to highest` of means, or the one with its interval."""
+    if len(estimates) == 1:
+        return estimates[0].show(form)
+    return _ends(pd.Series([e.mean for e in estimates]), form)
+
+
+def _ends(values: pd.Series, form: str = ".3g") -> str:
+    low, high = f"{values.min():{form}}", f"{values.max():{form}}"
+    return low if low == high else f"{low} to {high}"
+
+
 def correlation(rows: pd.DataFrame) -> float:
-    """Spearman's rank correlation of collapse with test accuracy: -1 where more collapsed is always more accurate."""
-    return float(rows[U].corr(rows[TEST], method="spearman"))
+    """Spearman's rank correlation of collapse with test accuracy: -1 where more collapsed is always more accurate. Not
+    a number where one of them is the same in all runs."""
+    return float(rows[U].corr(rows[TEST], method="spearman")) if min(rows[[U, TEST]].nunique()) > 1 else np.nan
 
 
 def transition(rows: pd.DataFrame) -> str:
@@ -114,14 +149,10 @@ def transition(rows: pd.DataFrame) -> str:
         f"or do not below it "
         f"(lambda {joined([f'{value:g}' for value in sorted(set(wrong['lambda_U']))])})"
     )
-    norms = _range(below["words_norm_mean"])
+    norms = _ends(below["words_norm_mean"])
     low = f"below it the mean norm of the words is {norms} and off the prediction by {error:.1%} (median)"
     high = f"above it at most {above['words_norm_mean'].max():.2g}"
     return "; ".join([verdict, *([low] if len(below) else []), *([high] if len(above) else [])]) + "."
-
-
-def _range(values: pd.Series) -> str:
-    return f"{values.min():.3g} to {values.max():.3g}"
 
 
 def paper_numbers(rows: pd.DataFrame, paper: reproduction.Paper) -> pd.DataFrame:
@@ -151,19 +182,21 @@ def paper_numbers(rows: pd.DataFrame, paper: reproduction.Paper) -> pd.DataFrame
 
 def seeds(rows: pd.DataFrame) -> str:
     """Whether a number's agreement with the paper is an accident of the seed."""
-    numbers = paper_numbers(rows, reproduction.read_paper()).groupby(["figure", "quantity"], sort=False)
+    table, count = paper_numbers(rows, reproduction.read_paper()), rows["seed"].nunique()
+    numbers = table.groupby(["figure", "quantity"], sort=False)
     within = numbers["within"].mean()
-    spread = (numbers["ours"].std(ddof=1) / numbers["ours"].mean()).sort_values()
-    figure, quantity = spread.index[-1]
     always, never = (within == 1).sum(), (within == 0).sum()
     verdict = (
         f"All {len(within)} numbers of the paper's four figures are within their tolerance with each"
         if always == len(within)
         else f"Of the paper's {len(within)} numbers {always} are within their tolerance with each, {never} with none"
     )
+    spread = (numbers["ours"].std(ddof=1) / numbers["ours"].mean()).dropna().sort_values()
+    if spread.empty:
+        return f"{verdict} of the {count} seeds, too few to say how far they move."
+    figure, quantity = spread.index[-1]
     return (
-        f"{verdict} of the {rows['seed'].nunique()} seeds; from seed to seed they move by "
-        f"{spread.median():.2%} (median of "
+        f"{verdict} of the {count} seeds; from seed to seed they move by {spread.median():.2%} (median of "
         f"standard deviation over mean), at most by {spread.iloc[-1]:.1%} ({quantity}, Figure {figure})."
     )
 
@@ -178,212 +211,294 @@ class Fit(NamedTuple):
 
 def onset(rows: pd.DataFrame, measure: str = U) -> Fit:
     """How a measure falls as sentences become many: a power law above its value with fresh sentences at every step,
-    fitted to the means at each n_spl that are above that. Not a number for fewer than two of them."""
+    fitted by least squares to the logarithms of its means at each n_spl, so that those that have come down to the limit
+    count little. Not a number where fewer than two are above the limit."""
     limit = rows.loc[rows["fresh"], measure].mean()
-    excess = rows[~rows["fresh"]].groupby("n_spl")[measure].mean() - limit
-    excess = excess[excess > 0]
-    if len(excess) < 2:
+    means = rows[~rows["fresh"]].groupby("n_spl")[measure].mean()
+    if (means > limit).sum() < 2:
         return Fit(np.nan, np.nan, limit)
-    slope, start = np.polyfit(np.log(excess.index), np.log(excess), 1)
-    return Fit(-slope, np.exp(start), limit)
+    n, values = np.log(means.index.to_numpy(float)), np.log(means.to_numpy())
+    least = np.log(limit) if limit > 0 else -np.inf
+
+    def off(parameters: np.ndarray) -> np.ndarray:
+        rate, start = parameters
+        return np.logaddexp(least, start - rate * n) - values
+
+    rate, start = least_squares(off, (1.0, values[0] + n[0])).x
+    return Fit(float(rate), float(np.exp(start)), limit)
+
+
+def onsets(rows: pd.DataFrame) -> pd.DataFrame:
+    """The onset of collapse for each network and law, fitted seed by seed: estimates of its `power` of n_spl and of its
+    `limit`. Without a power where no seed has one."""
+    found = []
+    for (n, exponent), part in rows.groupby(["normalisation", "zipf_exponent"], sort=False):
+        fits = pd.DataFrame([onset(of_seed) for _, of_seed in part.groupby("seed")])
+        estimates = {"power": Estimate.of(-fits["rate"].dropna()), "limit": Estimate.of(fits["limit"])}
+        found.append({"normalisation": n, "words": "Zipf" if exponent else "uniform", **estimates})
+    return pd.DataFrame(found)
 
 
 def sample_size(rows: pd.DataFrame) -> str:
     """The tail alone decides if, at the paper's n_spl, uniform words let the plain network generalise and Zipf words do
-    not. The rate of collapse is fitted seed by seed."""
-    few = FEW if FEW in set(rows["n_spl"]) else rows["n_spl"].min()
-    at = pick(rows, fresh=False, n_spl=few)
-    uniform, zipf, normed = (
-        Estimate.of(pick(at, normalisation=n, zipf_exponent=s)[TEST])
-        for n, s in (("none", 0), ("none", 1), ("layernorm", 1))
-    )
-    if not uniform.above(zipf):
-        verdict = (
-            "Against the paper, the long tail does not lower"
-            if zipf.above(uniform)
-            else "It is not decided whether the long tail lowers"
-        )
-        verdict += " the plain network's test accuracy"
-    elif uniform.mean >= FITTED:
+    not."""
+    sampled = pick(rows, fresh=False)
+    few = FEW if FEW in set(sampled["n_spl"]) else sampled["n_spl"].min()
+    at = pick(sampled, n_spl=few)
+    (uniform, _), (zipf, normed) = (by_network(pick(at, zipf_exponent=s), TEST) for s in (0, 1))
+    if zipf.better(uniform):
+        verdict = "Against the paper, the long tail does not lower the plain network's test accuracy"
+    elif not uniform.better(zipf):
+        verdict = "It is not decided whether the long tail lowers the plain network's test accuracy"
+    elif uniform.mean >= SOLVED:
         verdict = "It is the long tail, not that sentences are few"
     else:
         verdict = "It is both, the long tail and that sentences are few"
     rho = correlation(rows)
     together = (
-        "collapse and test accuracy go together"
+        "go together"
         if rho <= -STRONG
-        else "collapse and test accuracy go together, but weakly"
+        else "go together, but weakly"
         if rho <= -WEAK
-        else "against the paper, collapse and test accuracy do not go together"
+        else "do not vary together, as one of them does not vary"
+        if np.isnan(rho)
+        else "against the paper do not go together"
     )
-    rates = []
-    for (n, s), part in rows.groupby(["normalisation", "zipf_exponent"], sort=False):
-        by_seed = pd.Series([onset(of_seed).rate for _, of_seed in part.groupby("seed")]).dropna()
-        law = "Zipf" if s else "uniform"
-        rate = f"like n_spl to the power -{Estimate.of(by_seed).number}" if len(by_seed) else "not by a power of n_spl"
-        rates.append(f"{rate} towards {onset(part).limit:.2g} ({NAMES[n]}, {law})")
+    powers = [
+        f"{'an unclear one' if np.isnan(power.mean) else f'{power.mean:.2g}'} ({NAMES[n]}, {words} words)"
+        for n, words, power, _ in onsets(rows).itertuples(index=False)
+    ]
     return (
-        f"{verdict}: with {few} sentences a class it classifies {uniform.percent} of fresh sentences of "
-        f"uniform words and "
-        f"{zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these; over all {len(rows)} runs "
-        f"{together} (rank "
-        f"correlation of CDNV with accuracy {rho:.2f}); CDNV falls {joined(rates)}"
-        + untrained(rows, ["normalisation", "zipf_exponent", "n_spl"])
+        f"{verdict}: with {few} sentences a class it classifies {uniform.percent} of fresh sentences of uniform words "
+        f"and {zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these; over all {len(rows)} runs "
+        f"collapse and test accuracy {together} (rank correlation of CDNV with accuracy {rho:.2f}); CDNV approaches "
+        f"its limit like n_spl to the power {joined(powers)}"
+        + untrained(sampled, ["normalisation", "zipf_exponent", "n_spl"])
         + "."
     )
 
 
 def normalisation(rows: pd.DataFrame) -> str:
-    """A control of the norm brings collapse back if its test accuracy is above the plain network's, its CDNV below."""
+    """A control of the norm brings collapse back if its test accuracy is above the plain network's, and its CDNV below
+    that and at most 0.1. One that has not trained is left out of the verdict."""
     of = {n: (Estimate.of(part[TEST]), Estimate.of(part[U])) for n, part in rows.groupby("normalisation", sort=False)}
+    missed = set(of) - {n for n, part in rows.groupby("normalisation") if part[TRAIN].mean() >= FITTED}
     accuracy, collapse = of.pop("none")
-    helps = [n for n, (a, c) in of.items() if a.above(accuracy) and collapse.above(c)]
-    rest = [n for n in of if n not in helps]
-    if "layernorm" not in helps:
-        verdict = "Against the paper, or not decided: LayerNorm does not clearly bring collapse back"
+    tried = {n: estimates for n, estimates in of.items() if n not in missed}
+    helps = [n for n, (a, c) in tried.items() if a.better(accuracy) and collapse.above(c) and c.mean <= COLLAPSED]
+    rest = [n for n in tried if n not in helps]
+    a, c = of["layernorm"]
+    if accuracy.better(a) or c.above(collapse):
+        verdict = "Against the paper, LayerNorm does not bring collapse and generalisation back"
+    elif "layernorm" not in helps:
+        verdict = "It is not decided whether LayerNorm brings collapse and generalisation back"
     elif not rest:
-        verdict = "It is any control of the norm: all of them bring collapse and generalisation back"
-    elif len(helps) == 1:
-        verdict = "It is LayerNorm alone"
+        verdict = f"It is any control of the norm: all {len(helps)} that train bring collapse and generalisation back"
+    elif set(helps) <= {"layernorm", "layernorm_affine"}:
+        verdict = "It is LayerNorm, not any control of the norm"
     else:
-        verdict = f"It is control of the norm, but not any: not {joined([NAMES[n] for n in rest])}"
-    shown = [f"{NAMES[n]} {a.percent}, {c.number}" for n, (a, c) in of.items()]
-    return (
-        f"{verdict}; test accuracy and CDNV are {accuracy.percent}, {collapse.number} without, and with "
-        + "; ".join(shown)
-        + untrained(rows, ["normalisation"])
-        + "."
-    )
+        verdict = (
+            f"It is control of the norm, LayerNorm or another, but not any: not {joined([NAMES[n] for n in rest])}"
+        )
+    parts = [f"test accuracy is {accuracy.percent} and CDNV {collapse.number} in the plain network"]
+    alone = [n for n in rest if tried[n][0].better(accuracy) and tried[n][1].mean > COLLAPSED]
+    others = [n for n in rest if n not in alone]
+    for names, remark in ((helps, ""), (alone, ", accurate without collapse"), (others, "")):
+        if names:
+            which = joined([NAMES[n] for n in names])
+            accuracies, collapses = zip(*(of[n] for n in names), strict=True)
+            parts.append(f"{span(accuracies, '.1%')} and {span(collapses, '.2g')} with {which}{remark}")
+    return f"{verdict}; {', '.join(parts)}" + untrained(rows, ["normalisation"]) + "."
 
 
 def tail(rows: pd.DataFrame) -> str:
-    """The failure grows with the tail if the plain network's test accuracy falls with the exponent, and LayerNorm stops
-    it if that network's does not."""
-    falls = {}
-    for n in ("none", "layernorm"):
-        part = pick(rows, normalisation=n)
-        by = {s: Estimate.of(of[TEST]) for s, of in part.groupby("zipf_exponent")}
-        (_, first), (_, last) = min(by.items()), max(by.items())
-        shown = ", ".join(f"{e.percent} at {s:g}" for s, e in by.items())
-        falls[n] = first.above(last), shown, part["zipf_exponent"].corr(part[TEST], method="spearman")
-    plain, normed = falls["none"], falls["layernorm"]
-    if not plain[0]:
-        verdict = "Against the paper, or not decided: the plain network does not clearly fail more with a longer tail"
-    elif normed[0]:
-        verdict = "Both networks fail more the longer the tail"
+    """The failure grows with the tail if the plain network's test accuracy falls from the least exponent to the one at
+    which it is lowest, and LayerNorm prevents it if that network's does not, or stays above 99 %."""
+    plain, normed = (
+        {s: Estimate.of(of[TEST]) for s, of in pick(rows, normalisation=n).groupby("zipf_exponent")}
+        for n in ("none", "layernorm")
+    )
+    (start, first), (end, last) = min(plain.items()), max(plain.items())
+    worst, lowest = min(plain.items(), key=lambda item: item[1].mean)
+    lowest_normed = min(normed.values(), key=lambda e: e.mean)
+    network = "prevents it" if not normed[start].better(lowest_normed) else "does not prevent it"
+    if last.better(first):
+        verdict = "Against the paper, the plain network fails less with a longer tail"
+    elif not first.better(lowest):
+        verdict = "It is not decided whether the plain network fails more with a longer tail"
+    elif last.above(lowest):
+        verdict = f"The plain network fails most at exponent {worst:g}, less on both sides, and LayerNorm {network}"
     else:
-        verdict = "The plain network fails more the longer the tail, and the one with LayerNorm does not"
+        verdict = f"The longer the tail, the more the plain network fails, and LayerNorm {network}"
+    shown = {s: plain[s] for s in sorted({start, worst, end})}
     return (
-        f"{verdict}: by Zipf exponent its test accuracy is {plain[1]} (rank correlation {plain[2]:.2f}), "
-        f"with LayerNorm {normed[1]}" + untrained(rows, ["normalisation", "zipf_exponent"]) + "."
+        f"{verdict}: its test accuracy is {joined([f'{e.percent} at exponent {s:g}' for s, e in shown.items()])}, "
+        f"with LayerNorm it is {span(list(normed.values()), '.1%')}"
+        + untrained(rows, ["normalisation", "zipf_exponent"])
+        + "."
     )
 
 
 def weight_decay(rows: pd.DataFrame) -> str:
     """The picture, with or without weight decay: LayerNorm is above the plain network in test accuracy and below it in
     CDNV."""
-    seen, shown = [], []
-    for value in (0, PAPER if PAPER in set(rows["lambda_U"]) else rows["lambda_U"].max()):
-        at = pick(rows, lambda_U=value)
-        plain, normed = (
-            [Estimate.of(pick(at, normalisation=n)[measure]) for measure in (TEST, U)] for n in ("none", "layernorm")
-        )
-        seen.append(normed[0].above(plain[0]) and plain[1].above(normed[1]))
+
+    def picture(at: pd.DataFrame) -> bool:
+        (plain, normed), (spread, normed_spread) = by_network(at, TEST), by_network(at, U)
+        return normed.better(plain) and spread.above(normed_spread)
+
+    values = sorted(set(rows["lambda_U"]))
+    with_decay = PAPER if PAPER in values else values[-1]
+    without, paper = (pick(rows, lambda_U=value) for value in (0, with_decay))
+    # By how much LayerNorm is above, seed by seed: the two are trained on the same sentences.
+    gain, gain_paper = (
+        Estimate.of(at.pivot(index="seed", columns="normalisation", values=TEST).eval("layernorm - none"))
+        for at in (without, paper)
+    )
+    if picture(without) and picture(paper):
+        verdict = "The picture is the same without weight decay"
+    elif picture(paper) and gain_paper.above(gain):
+        verdict = "Against the paper, the picture is not the same without weight decay"
+    elif picture(paper):
+        verdict = "Not decided: the picture is there with weight decay and not clearly without it"
+    elif picture(without):
+        verdict = "Not decided: the picture is there without weight decay and not clearly with it"
+    else:
+        verdict = "Not decided: the picture is clear neither with nor without weight decay"
+    shown = []
+    for value, at in ((0, without), (with_decay, paper)):
+        (plain, normed), (spread, normed_spread) = by_network(at, TEST), by_network(at, U)
         shown.append(
-            f"at lambda {value:g} test accuracy is {plain[0].percent} plain and {normed[0].percent} with LayerNorm, "
-            f"CDNV {plain[1].number} and {normed[1].number}"
+            f"at lambda {value:g} test accuracy is {plain.percent} plain and {normed.percent} with LayerNorm, CDNV "
+            f"{spread.number} and {normed_spread.number}"
         )
-    verdict = {
-        (True, True): "The picture is the same without weight decay",
-        (False, True): "Against the paper, the picture is not the same without weight decay",
-        (True, False): "Not decided: the picture is there without weight decay and not clearly with it",
-        (False, False): "Not decided: the picture is clear neither with nor without weight decay",
-    }[tuple(seen)]
-    return f"{verdict}: {'; '.join(shown)}" + untrained(rows, ["normalisation", "lambda_U"]) + "."
+    clear = sum(picture(pick(rows, lambda_U=value)) for value in values)
+    return (
+        f"{verdict}: {'; '.join(shown)}; the picture is clear at {clear} of {len(values)} values of lambda"
+        + untrained(rows, ["normalisation", "lambda_U"])
+        + "."
+    )
 
 
 def task(rows: pd.DataFrame) -> str:
-    """How far the norms of the u_kl are from the prediction over the whole study, and at its smallest and largest K."""
+    """How far the norms of the u_kl are from the prediction: at the smallest and largest K, all else as in most runs,
+    and over all runs of which something is predicted. Settings that have not trained are left out."""
+    settings = ["normalisation", "n_c", "L", "K", "d"]
+    missed, base = untrained(rows, settings), {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}
+    rows = rows[(rows["predicted_u_norm_mean"] > 0) & (rows.groupby(settings)[TRAIN].transform("mean") >= FITTED)]
     rows = rows.assign(error=(rows["u_norm_mean"] / rows["predicted_u_norm_mean"] - 1).abs())
-    base = {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}
-    parts, falls = [], []
-    for n, part in rows.groupby("normalisation", sort=False):
-        at = {K: Estimate.of(of["error"]) for K, of in pick(part, **base).groupby("K")}
+    falls, grows, parts = [], [], []
+    for n, part in pick(rows, **base).groupby("normalisation", sort=False):
+        at = {K: Estimate.of(of["error"]) for K, of in part.groupby("K")}
         (few, first), (many, last) = min(at.items()), max(at.items())
         falls.append(first.above(last))
-        worst = part.loc[part["error"].idxmax()]
-        changed = [f"{key} {worst[key]:g}" for key in ("n_c", "L", "K", "d")]
-        parts.append(
-            f"{NAMES[n]}: off by {part['error'].median():.1%} (median over {len(part)} runs; most at "
-            f"{', '.join(changed)}: "
-            f"{worst['error']:.1%}), {first.percent} at K = {few} and {last.percent} at K = {many}"
-        )
+        grows.append(last.above(first))
+        parts.append(f"{first.percent} at K = {few} and {last.percent} at K = {many} ({NAMES[n]})")
+    if not parts:
+        return f"It is not decided whether predicted norms hold{missed}."
     verdict = (
         "Predicted norms of the u_kl come closer to the measured ones as latents become many"
         if all(falls)
-        else "For one of the networks only, predicted norms of the u_kl come closer to the measured ones as "
-        "latents become many"
-        if any(falls)
-        else "Predicted norms of the u_kl do not clearly come closer to the measured ones as latents become many"
+        else "Against the theory, predicted norms of the u_kl get further from the measured ones as latents become many"
+        if any(grows)
+        else "It is not decided whether predicted norms of the u_kl come closer to the measured ones as latents become "
+        "many"
     )
-    return f"{verdict}; {'; '.join(parts)}" + untrained(rows, ["normalisation", "n_c", "L", "K", "d"]) + "."
+    worst = rows.loc[rows["error"].idxmax()]
+    return (
+        f"{verdict}: they are off by {', by '.join(parts)}; over all {len(rows)} runs by {rows['error'].median():.1%} "
+        f"(median), at most by {worst['error']:.1%} ({_named(settings, tuple(worst[settings]))}){missed}."
+    )
 
 
 def depth(rows: pd.DataFrame) -> str:
-    """Words, and what comes out of the last layer, collapse if their CDNV is at most 0.1. A network that has not
+    """Whether words, and what comes out of the last layer, have collapsed (see `collapsed`). A network that has not
     trained is left out of the verdict."""
-    first, deep, shown = {}, {}, []
-    for (architecture, n), part in rows.groupby(["architecture", "normalisation"], sort=False):
-        last = max(
-            (key for key in rows if key.startswith("layer") and key.endswith("_cdnv") and part[key].notna().all()),
-            default=None,
-        )
-        words, test = Estimate.of(part[WORDS]), Estimate.of(part[TEST])
-        behind = Estimate.of(part[last]) if last else None
-        shown.append(
-            f"{architecture} {NAMES[n]}: words {words.number}"
-            + (f", behind the last layer {behind.number}" if behind else "")
-            + f", test accuracy {test.percent}, train {part[TRAIN].mean():.1%}"
-        )
-        if part[TRAIN].mean() >= FITTED and architecture != "linear":
-            first[architecture, n] = words.mean <= COLLAPSED
-            deep[architecture, n] = behind is not None and behind.mean <= COLLAPSED
-    if not first:
-        return f"Not decided: no nonlinear network trained (CDNV of words; {'; '.join(shown)})."
+    rows = rows[rows["architecture"] != "linear"]
+    missed = untrained(rows, ["normalisation", "architecture"])
+    trained = rows[rows.groupby(["normalisation", "architecture"])[TRAIN].transform("mean") >= FITTED]
+    if trained.empty:
+        return f"It is not decided whether collapse appears in nonlinear networks{missed}."
+    seen, parts, tests = [], [], []
+    for n, networks in trained.groupby("normalisation", sort=False):
+        of = [part for _, part in networks.groupby("architecture", sort=False)]
+        words, last = [Estimate.of(part[WORDS]) for part in of], [Estimate.of(_last_layer(part)) for part in of]
+        seen += map(collapsed, words + last)
+        counts = [f"{list(map(collapsed, e)).count(True)} of {len(of)} ({span(e, '.2g')})" for e in (words, last)]
+        parts.append(f"{NAMES[n]}, words collapse in {counts[0]} and what comes out of the last layer in {counts[1]}")
+        tests.append(f"{span([Estimate.of(part[TEST]) for part in of], '.1%')} ({NAMES[n]})")
+    if all(seen):
+        verdict = "Collapse appears in all nonlinear networks, in words and deeper layers"
+    elif any(seen):
+        verdict = "Collapse appears in nonlinear networks, but not everywhere"
+    elif None in seen:
+        verdict = "It is not decided whether collapse appears in nonlinear networks"
+    else:
+        verdict = "Collapse appears in no nonlinear network"
+    return f"{verdict} (CDNV at most {COLLAPSED:g}): {'; '.join(parts)}; test accuracy is {joined(tests)}{missed}."
 
-    def count(of: dict, n: str) -> str:
-        held = [value for (_, other), value in of.items() if other == n]
-        return f"{sum(held)} of {len(held)}"
 
-    return (
-        f"Words collapse (CDNV at most {COLLAPSED:g}) in {count(first, 'layernorm')} trained nonlinear "
-        f"networks with LayerNorm and in "
-        f"{count(first, 'none')} without, what comes out of the last layer in {count(deep, 'layernorm')} "
-        f"and {count(deep, 'none')}; "
-        f"CDNV: {'; '.join(shown)}."
+def _last_layer(rows: pd.DataFrame) -> pd.Series:
+    """CDNV behind the last layer of an architecture."""
+    return rows[max(key for key in rows if re.fullmatch(r"layer\d_cdnv", key) and rows[key].notna().any())]
+
+
+def collapsed(cdnv: Estimate) -> bool | None:
+    """Whether the interval of a CDNV, or its one value, is at most 0.1; None if 0.1 is inside."""
+    low, high = (cdnv.mean, cdnv.mean) if np.isnan(cdnv.low) else (cdnv.low, cdnv.high)
+    return True if high <= COLLAPSED else False if low > COLLAPSED else None
+
+
+def depth_search(rows: pd.DataFrame) -> str:
+    """The learning rates and initial scales at which an architecture trains both with and without LayerNorm."""
+    worse = rows.groupby(["architecture", "lr", "init_scale"], sort=False)[TRAIN].min()  # of both networks, and seeds
+    parts, never = [], []
+    for architecture, of in worse.groupby("architecture", sort=False):
+        trains = [f"lr {lr:g} with initial scale {scale:g}" for (_, lr, scale), share in of.items() if share >= FITTED]
+        if len(trains) == len(of):
+            parts.append(f"{architecture} at all {len(of)} settings")
+        elif trains:
+            parts.append(f"{architecture} at {joined(trains)}")
+        else:
+            parts.append(f"{architecture} at none (train accuracy at most {of.max():.1%})")
+            never.append(architecture)
+    verdict = (
+        f"No setting trains {joined(never)} both with and without LayerNorm"
+        if never
+        else "Every architecture has a setting at which it trains both with and without LayerNorm"
     )
+    return f"{verdict} (train accuracy at least {FITTED:.0%}): {'; '.join(parts)}."
 
 
 def label_noise(rows: pd.DataFrame) -> str:
-    """Collapse is harmful where the network that collapses more classifies fresh sentences worse than the other."""
-    harmful, useful, undecided = [], [], []
-    for (n_spl, noise), part in rows.groupby(["n_spl", "label_noise"]):
-        plain, normed = (pick(part, normalisation=n) for n in ("none", "layernorm"))
-        of = [Estimate.of(x[TEST]) for x in (plain, normed)]
-        more, less = reversed(of) if normed[U].mean() < plain[U].mean() else of
-        name = f"{noise:.0%} wrong labels and n_spl {n_spl} ({less.percent} against {more.percent})"
-        (harmful if less.above(more) else useful if more.above(less) else undecided).append(name)
-    total = len(harmful) + len(useful) + len(undecided)
+    """Collapse is harmful where the network that clearly collapses more is clearly less accurate on fresh sentences.
+    A network that collapses may not fit wrong labels, so that train accuracy does not say whether it has trained."""
+    harmful, useful, settings = [], [], list(rows.groupby(["n_spl", "label_noise"]))
+    for (n_spl, noise), part in settings:
+        accuracies, spreads = by_network(part, TEST), by_network(part, U)
+        less, more = (accuracies[i] for i in sorted((0, 1), key=lambda i: -spreads[i].mean))
+        clear = spreads[0].above(spreads[1]) or spreads[1].above(spreads[0])
+        name = f"{noise:.0%} wrong labels and n_spl {n_spl} ({more.mean:.1%} against {less.mean:.1%})"
+        harmful += [name] if clear and less.better(more) else []
+        useful += [name] if clear and more.better(less) else []
+    total, unclear = len(settings), len(settings) - len(harmful) - len(useful)
+    rest = [f"{len(harmful) - NAMED} more"] if len(harmful) > NAMED else []
     verdict = (
-        f"Collapse is harmful, the network that collapses more being the less accurate, in {len(harmful)} "
-        f"of {total} settings: {joined(harmful)}"
+        f"Against the paper, collapse is harmful, the network that collapses more being the less accurate, in "
+        f"{len(harmful)} of {total} settings: {joined(harmful[:NAMED] + rest)}"
         if harmful
         else f"Collapse is harmful in none of {total} settings"
+        if useful
+        else f"It is not decided in any of {total} settings whether collapse is harmful"
     )
+    most = rows["label_noise"].max()
+    shown = []
+    for n_spl, part in pick(rows, label_noise=most).groupby("n_spl"):
+        plain, normed = by_network(part, TEST)
+        shown.append(f"{normed.percent} against {plain.percent} at n_spl {n_spl}")
     return (
-        f"{verdict}; it is useful in {len(useful)} and makes no clear difference in {len(undecided)}; over "
-        f"all runs the rank "
-        f"correlation of CDNV with test accuracy is {correlation(rows):.2f}."
+        f"{verdict}; it is useful in {len(useful)} and makes no clear difference in {unclear}; with {most:.0%} wrong "
+        f"labels test accuracy with LayerNorm against plain is {joined(shown)}."
     )
 
 
@@ -393,7 +508,9 @@ def mechanism(rows: pd.DataFrame) -> str:
     plain, normed = (pick(rows, normalisation=n) for n in ("none", "layernorm"))
     rho, spread = plain["u_norm_follows_met"].mean(), "words_weighted_by_mu_size_spread"
     sizes = [x["u_size_spread"].mean() for x in (plain, normed)]
-    if abs(rho) < WEAK:
+    if np.isnan([rho, *sizes]).any():
+        verdict = "It is not decided whether the size of u_kl follows the sizes of the words that it met"
+    elif abs(rho) < WEAK:
         verdict = "Against the paper, the size of u_kl does not follow the sizes of the words that it met"
     elif sizes[0] <= sizes[1]:
         verdict = (
@@ -407,10 +524,9 @@ def mechanism(rows: pd.DataFrame) -> str:
         )
     return (
         f"{verdict}: the rank correlation is {rho:.2f} in the plain network, where words vary in size by "
-        f"{plain[spread].mean():.1%} and "
-        f"u_kl of one concept by {sizes[0]:.1%}; with LayerNorm it is "
-        f"{normed['u_norm_follows_met'].mean():.2f}, words vary by "
-        f"{normed[spread].mean():.1%} and u_kl by {sizes[1]:.1%}."
+        f"{plain[spread].mean():.1%} and u_kl of one concept by {sizes[0]:.1%}; with LayerNorm it is "
+        f"{normed['u_norm_follows_met'].mean():.2f}, words vary by {normed[spread].mean():.1%} and u_kl by "
+        f"{sizes[1]:.1%}."
     )
 
 
@@ -423,6 +539,7 @@ ANSWERS: dict[str, Callable[[pd.DataFrame], str]] = {
     "weight_decay": weight_decay,
     "task": task,
     "depth": depth,
+    "depth_search": depth_search,
     "label_noise": label_noise,
     "mechanism": mechanism,
 }

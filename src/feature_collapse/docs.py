@@ -9,6 +9,7 @@ import pandas as pd
 
 from feature_collapse import artifacts, captions
 from feature_collapse.config import Config
+from feature_collapse.summaries import RESAMPLES
 
 DOCS = Path("docs")
 README = Path("README.md")
@@ -160,21 +161,40 @@ def summary_block() -> str:
     )
 
 
-def studies_page() -> str:
-    """`docs/studies.md`: each question that has been answered, its figure, its answer and what it took."""
+def studies_page(config: Config) -> str:
+    """`docs/studies.md`: what studies are, then each question with its answer, its figure and what it took, in the
+    order of the configuration. A study of which `docs/` has not every run that is configured is named, and no more."""
     minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
-    parts = ["# Questions of the paper's readers, answered"]
-    for page in sorted((DOCS / "studies").glob("*.md")):
+    parts = [
+        "# Questions of the paper's readers, answered",
+        "A study is a grid of runs around the paper's experiments, made by the same rules; what varies is in "
+        "`config/experiments.yaml`. Where the paper's size is not needed there are fewer classes, and all else is as "
+        "in the paper. Numbers are means over seeds with 95% intervals, by percentile bootstrap over the seeds "
+        f"({RESAMPLES} resamples; of so few seeds such intervals are rather too narrow). Where two intervals overlap, "
+        "nothing is concluded from the difference. Every sentence and number is made from the table of the study.",
+    ]
+    missing = []
+    for study in config.studies:
+        figure = "lambda_transition" if study == "lambda" else f"study_{study}"
+        page, table = (DOCS / "studies" / f"{study}.{kind}" for kind in ("md", "csv"))
+        rows = pd.read_csv(table) if table.exists() else pd.DataFrame({"run": []})
+        if set(rows["run"]) != {run.name for run in config.study(study)} or figure not in minutes.index:
+            missing.append(f"{config.question(study).question} `snakemake --cores all study_{study}`")
+            continue
         question, answer, *_ = page.read_text(encoding="utf-8").split("\n\n")
-        figure = "lambda_transition" if page.stem == "lambda" else f"study_{page.stem}"
-        runs, took = minutes.loc[figure, ["runs", "core_minutes"]]
+        classes, seeds = sorted(set(rows["K"])), rows["seed"].nunique()
+        size = " to ".join(f"{K}" for K in dict.fromkeys([classes[0], classes[-1]]))
         parts += [
             f"#{question}",
             answer,
             f"![{question.removeprefix('# ')}](figures/{figure}.png)",
-            f"{runs:.0f} runs, {took:.0f} core-minutes; [all means and intervals](studies/{page.name}), "
-            f"[every run](studies/{page.stem}.csv). Again: `snakemake --cores all study_{page.stem}`.",
+            f"{len(rows)} runs at K = {size} with {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{minutes.loc[figure, 'core_minutes']:.0f} core-minutes; "
+            f"[all means and intervals](studies/{page.name}), [every run](studies/{table.name}). "
+            f"Again: `snakemake --cores all study_{study}`.",
         ]
+    if missing:
+        parts += ["## To be run", "\n".join(f"- {study}" for study in missing)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -208,7 +228,7 @@ def make(config: Config, summary: str) -> None:
         with artifacts.atomic(DOCS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     with artifacts.atomic(DOCS / "studies.md") as temporary:
-        temporary.write_text(studies_page(), encoding="utf-8")
+        temporary.write_text(studies_page(config), encoding="utf-8")
     readme = filled(README.read_text(encoding="utf-8"))
     with artifacts.atomic(README) as temporary:
         temporary.write_text(readme, encoding="utf-8")

@@ -1,5 +1,6 @@
 """What the theorems predict of the experiments, beside what training gave: `results/theory.csv` and `.md`."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def law(experiment: Experiment) -> np.ndarray:
 def predict(experiment: Experiment) -> theory.Prediction:
     """The theorem for the experiment's network and law, at its sizes. The penalty is that on U, and for h the one on W
     is to be equal. Raises ValueError if it is not, and for all that the theorems do not speak of: other networks, wrong
-    labels, no penalty."""
+    labels, no penalty, more classes than there are sequences, too few dimensions."""
     e = experiment
     normalised = e.normalisation == "layernorm"
     for key, known in {"architecture": ["linear"], "normalisation": ["none", "layernorm"], "label_noise": [0]}.items():
@@ -31,7 +32,14 @@ def predict(experiment: Experiment) -> theory.Prediction:
         raise ValueError("lambda_U: without a penalty nothing is minimal")
     if e.lambda_W != (0 if normalised else e.lambda_U):
         raise ValueError(f"lambda_W: {e.lambda_W}; the theorems have lambda_U for h and 0 for h*")
-    return theory.predict(e.n_c, e.n_w, e.L, e.K, e.d, law(e), e.lambda_U, normalised)
+    return _solved(e.n_c, e.n_w, e.L, e.K, e.d, tuple(law(e)), e.lambda_U, normalised)
+
+
+@cache  # seeds, numbers of sentences and schedules of training do not change a prediction
+def _solved(
+    n_c: int, n_w: int, L: int, K: int, d: int, mu: tuple[float, ...], lam: float, normalised: bool
+) -> theory.Prediction:
+    return theory.predict(n_c, n_w, L, K, d, mu, lam, normalised)
 
 
 def assumptions(experiment: Experiment, prediction: theory.Prediction) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from feature_collapse import artifacts, predictions, reproduction
-from feature_collapse.answers import ANSWERS, NAMES, Estimate, paper_numbers
+from feature_collapse.answers import ANSWERS, NAMES, Estimate, onsets, paper_numbers
 from feature_collapse.config import Config, Run
 from feature_collapse.progress import track
 from feature_collapse.summaries import summarise, varying
@@ -34,6 +34,7 @@ SHOWN: dict[str, dict[str, str]] = {
     "lambda": {"words_norm_mean": "norm of words", "predicted_words_norm_mean": "predicted", **ACCURACIES},
     "task": ACCURACIES | NORMS,
     "depth": ACCURACIES | COLLAPSE | {f"layer{i}_cdnv": f"CDNV behind layer {i}" for i in (1, 2)},
+    "depth_search": ACCURACIES,
     "mechanism": {
         "u_norm_follows_met": "rank correlation of the norm of u_kl with the mean norm of the words met",
         "words_weighted_by_mu_size_spread": "size spread of words",
@@ -111,16 +112,29 @@ def _numbers_shown(rows: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
     """Question, answer, table and number of runs of a study."""
+    seeds = rows["seed"].nunique()
     parts = [
         f"# {question}",
         ANSWERS[name](rows),
-        f"Means over seeds with 95% bootstrap intervals in brackets; {len(rows)} runs, "
-        f"{rows['seed'].nunique()} seed(s). "
+        f"Means over seeds with 95% bootstrap intervals in brackets, left out where the digits do not tell their ends "
+        f"apart; {len(rows)} runs, {seeds} seed{'s' if seeds > 1 else ''}. "
         "Means over words are weighted by their frequency. The measures are defined in "
         "`src/feature_collapse/collapse.py`; what varies is named as in `config/experiments.yaml`.",
-        shown(name, rows).to_markdown(index=False, disable_numparse=True),
+        _table(shown(name, rows)),
     ]
+    if name == "sample_size":
+        fitted = onsets(rows).replace({"normalisation": NAMES})
+        fitted[["power", "limit"]] = fitted[["power", "limit"]].map(lambda estimate: estimate.show(".3g"))
+        parts += [
+            "As n_spl grows, the CDNV of the u_kl approaches its value with fresh sentences at every step like a power "
+            "of n_spl, fitted seed by seed:",
+            _table(fitted.rename(columns={"power": "power of n_spl", "limit": "CDNV with fresh sentences"})),
+        ]
     return "\n\n".join(parts) + "\n"
+
+
+def _table(cells: pd.DataFrame) -> str:
+    return cells.to_markdown(index=False, disable_numparse=True)
 
 
 def make(name: str, scale: str, config: Config, quiet: bool = False) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from feature_collapse import artifacts, predictions, reproduction, theory
 from feature_collapse.answers import NAMES, TEST, TRAIN, WORDS, U, correlation, onset, paper_numbers, pick
@@ -22,17 +23,21 @@ from feature_collapse.summaries import interval
 
 PLAIN, NORMED = "plain network (h)", "with LayerNorm (h*)"
 NETWORKS = {"none": PLAIN, "layernorm": NORMED}
-LAWS = {0: "uniform words", 1: "Zipf words"}
-STYLE = {
-    "hue": "network",
-    "style": "network",
-    "palette": {PLAIN: COLOURS[1], NORMED: COLOURS[0]},
-    "markers": {PLAIN: MARKERS[1], NORMED: MARKERS[0]},
-    "dashes": False,
+ARCHITECTURES = {
+    "linear": "no hidden layer",
+    "mlp1": "one hidden layer",
+    "mlp2": "two hidden layers",
+    "transformer": "Transformer block",
 }
-MEANS = {"errorbar": interval, "err_style": "bars", "err_kws": {"capsize": 2, "elinewidth": 1}, "markersize": 5}
-ACCURACY, COLLAPSE_U = "test accuracy (%)", "spread of $u_{k,\\ell}$ in a concept (CDNV)"
-COLLAPSE_WORDS = "spread of words in a concept (CDNV)"
+LAWS = {0: "uniform words", 1: "Zipf words"}
+COLOUR = {PLAIN: COLOURS[1], NORMED: COLOURS[0]}
+MARKER = {PLAIN: MARKERS[1], NORMED: MARKERS[0]}
+SIZE = {PLAIN: 6.5, NORMED: 4}  # a mark that lies on another does not hide it
+MEANS = {"errorbar": interval, "err_style": "bars", "err_kws": {"capsize": 2, "elinewidth": 1}}
+ACCURACY, COLLAPSE_U = "test accuracy (%)", "spread of $u_{k,\\ell}$ in a concept\n(CDNV; 0: collapsed)"
+PERCENT = (-3, 103)
+BARS = "mean over seeds, 95% interval"
+COLLAPSE_WORDS = "spread of words in a concept\n(CDNV; 0: collapsed)"
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
@@ -41,19 +46,39 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(network=rows["normalisation"].replace(NETWORKS), **percent)
 
 
-def _lines(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
+def _lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, **more: object) -> None:
     """Mean of y over x with its interval, one line a network. Scales are set afterwards, so that means are of y and not
     of its logarithm."""
-    sns.lineplot(rows, x=x, y=y, ax=axes, **STYLE, **MEANS)
-    axes.get_legend().remove()
+    for network, part in rows.groupby("network", sort=False):
+        style = {"color": COLOUR[network], "marker": MARKER[network], "markersize": SIZE[network], "mew": 0}
+        sns.lineplot(part, x=x, y=y, ax=axes, label=network, legend=False, **style, **MEANS, **more)
+
+
+def _legend(figure: Figure, axes: Axes, rows: pd.DataFrame, columns: int | None = None) -> None:
+    """The legend of a panel below the figure, with what the bars are if there are any."""
+    if rows["seed"].nunique() > 1:
+        axes.errorbar([], [], [], color="0.3", marker="", ls="", capsize=2, elinewidth=1, label=BARS)
+    legend_below(figure, axes, columns)
 
 
 def _accuracy(axes: Axes) -> None:
-    axes.set(ylabel=ACCURACY, ylim=(-3, 103))
+    axes.set(ylabel=ACCURACY, ylim=PERCENT)
 
 
 def _collapse(axes: Axes, label: str = COLLAPSE_U) -> None:
     axes.set(ylabel=label, yscale="log")
+    _decades(axes.yaxis)
+
+
+def _decades(axis: Axis) -> None:
+    """A logarithmic axis with plain numbers, of one decade at least: small differences look small."""
+    low, high = axis.get_view_interval()
+    if (room := 10 * low / high) > 1:
+        low, high = low / room**0.5, high * room**0.5
+        axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
+    axis.set_major_locator(LogLocator(subs=[1] if high / low > 50 else [1, 2, 5]))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _values(axes: Axes, values: list[float], scale: str, label: str, **more: float) -> None:
@@ -78,7 +103,7 @@ def sweep(rows: pd.DataFrame, x: str, scale: str, label: str, **more: float) -> 
         _values(axes, sorted(set(rows[x])), scale, label, **more)
     _accuracy(left)
     _collapse(right)
-    legend_below(figure, left)
+    _legend(figure, left, rows)
     return figure
 
 
@@ -140,7 +165,9 @@ def seeds(rows: pd.DataFrame) -> Figure:
         axes.set(title=f"Figure {name}", ylabel="", xlabel="")
         axes.title.set_position((0, 1))
         axes.title.set_horizontalalignment("left")
-    grid[-1].set_xlabel("difference of each seed from the paper's number, in units of its tolerance (grey: within)")
+    figure.supxlabel(
+        "each seed's difference from the paper's number, in units of its tolerance (grey: within)", size="medium"
+    )
     return figure
 
 
@@ -156,13 +183,13 @@ def sample_size(rows: pd.DataFrame) -> Figure:
         part = pick(rows, zipf_exponent=exponent)
         above, below = panels[f"{exponent}"], panels[f"{exponent}u"]
         for axes, y in ((above, TEST), (below, U)):
-            _lines(axes, pick(part, fresh=False), "n_spl", y)
+            _lines(axes, pick(part, fresh=False), "n_spl", y, ls="" if y == U else "-")
             _lines(axes, pick(part, fresh=True).assign(n_spl=end), "n_spl", y)
             _values(axes, sizes, "log", "")
             axes.set_xticks([*sizes, end], [*map(str, sizes), "∞"])
         for network, of in part.groupby("network", sort=False):
             fit, n = onset(of), np.geomspace(sizes[0], sizes[-1])
-            below.plot(n, fit.limit + fit.factor * n**-fit.rate, color=STYLE["palette"][network], lw=0.8, ls="--")
+            below.plot(n, fit.limit + fit.factor * n**-fit.rate, color=COLOUR[network], lw=0.8, ls="--")
         above.set(title=law)
         below.set(xlabel="training sentences a class\n(∞: fresh ones at every step)")
     for kind, finish in (("", _accuracy), ("u", _collapse)):
@@ -171,40 +198,47 @@ def sample_size(rows: pd.DataFrame) -> Figure:
         panels[f"1{kind}"].tick_params(labelleft=False)
         panels[f"1{kind}"].set_ylabel("")
     _against(panels["all"], rows)
-    legend_below(figure, panels["all"], columns=2)
+    panels["all"].plot([], [], color="0.3", lw=0.8, ls="--", label="power of the number of sentences, fitted")
+    _legend(figure, panels["all"], rows, columns=2)
     return figure
 
 
 def _against(axes: Axes, rows: pd.DataFrame) -> None:
     """Test accuracy against collapse, one mark a run: colour and shape by network, filled for Zipf words."""
     for (network, exponent), part in rows.groupby(["network", "zipf_exponent"], sort=False):
-        colour = STYLE["palette"][network]
+        colour = COLOUR[network]
         axes.plot(
             *(part[U], part[TEST]),
-            **{"ls": "", "marker": STYLE["markers"][network], "ms": 4, "color": colour, "alpha": 0.8},
+            **{"ls": "", "marker": MARKER[network], "ms": 4, "color": colour, "alpha": 0.8},
             mfc=colour if exponent else "none",
             label=f"{LAWS[exponent]}, {network}",
         )
-    axes.set(xscale="log", xlabel=COLLAPSE_U, ylabel=ACCURACY)
+    axes.set(xscale="log", xlabel=COLLAPSE_U, ylabel=ACCURACY, ylim=PERCENT)
+    _decades(axes.xaxis)
     axes.set_title(f"all runs: rank correlation {correlation(rows):.2f}")
 
 
 def normalisation(rows: pd.DataFrame) -> Figure:
     """Accuracy and collapse with each normalisation: every seed, and the mean with its interval."""
-    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
-    rows = _named(rows).assign(normalisation=rows["normalisation"].replace(NAMES | {"none": "none (plain network)"}))
+    names = NAMES | {"none": "none (plain network)"}
+    rows = _named(rows).assign(normalisation=rows["normalisation"].replace(names))
     shown = ((TEST, ACCURACY), (WORDS, COLLAPSE_WORDS), (U, COLLAPSE_U))
     for axes, (x, label) in zip(panels, shown, strict=True):
-        sns.stripplot(rows, x=x, y="normalisation", ax=axes, color=COLOURS[1], size=3, alpha=0.6, jitter=False)
-        sns.pointplot(
-            *(rows,),
-            **{"x": x, "y": "normalisation", "ax": axes, "color": COLOURS[0], "errorbar": interval, "capsize": 0.2},
-            **{"ls": "", "marker": "|", "markersize": 9, "err_kws": {"linewidth": 1}},
-        )
+        points = {"x": x, "y": "normalisation", "ax": axes}
+        sns.stripplot(rows, **points, color=COLOURS[1], size=4, alpha=0.6, jitter=False)
+        bars = {"errorbar": interval, "capsize": 0.25, "err_kws": {"linewidth": 1}}
+        sns.pointplot(rows, **points, **bars, color=COLOURS[0], ls="", marker="|", markersize=9)
         axes.set(xlabel=label, ylabel="")
-        if x != TEST:
-            axes.set_xscale("log")
+        if x == TEST:
+            axes.set(xlim=PERCENT)
+        else:
+            axes.set(xscale="log")
+            _decades(axes.xaxis)
+    panels[0].plot([], [], color=COLOURS[1], marker="o", ls="", ms=4, alpha=0.6, label="one seed")
+    panels[0].errorbar([], [], xerr=[], color=COLOURS[0], marker="|", ls="", capsize=3, elinewidth=1, label=BARS)
+    legend_below(figure, panels[0])
     return figure
 
 
@@ -224,7 +258,7 @@ def task(rows: pd.DataFrame) -> Figure:
         at = pick(rows, **{other: value for other, value in base.items() if other != key})
         for n, measured, predicted, name, colour, marker in series:
             part = pick(at, normalisation=n).sort_values(key)
-            style = {"color": colour, "marker": marker, "legend": False, **MEANS}
+            style = {"color": colour, "marker": marker, "markersize": 5, "mew": 0, "legend": False, **MEANS}
             theory_curve = part.groupby(key)[predicted].mean()
             norms.plot(theory_curve.index, theory_curve, color=colour, lw=1)
             sns.lineplot(part, x=key, y=measured, ax=norms, ls="", label=name, **style)
@@ -232,24 +266,21 @@ def task(rows: pd.DataFrame) -> Figure:
             sns.lineplot(part, x=key, y="error", ax=errors, lw=0.8, **style)
         errors.axhline(0, color="0.6", lw=0.8)
         _values(errors, sorted(set(at[key])), "log", label)
-        norms.set(yscale="log", ylabel="mean norm\n(lines: predicted)")
-        errors.set(ylabel="measured over predicted\n(% off)")
-    legend_below(figure, grid[0, 0])
+        norms.set(yscale="log", ylabel="mean norm")
+        errors.set(ylabel="measured against predicted\n(% off)")
+    for axes in grid[0]:
+        _decades(axes.yaxis)
+    grid[0, 0].plot([], [], color="0.3", lw=1, label="predicted")
+    _legend(figure, grid[0, 0], rows, columns=3)
     return figure
 
 
 def depth(rows: pd.DataFrame) -> Figure:
     """Collapse from the words through the layers to the u_kl, and accuracies, one column an architecture."""
-    titles = {
-        "linear": "no hidden layer",
-        "mlp1": "one hidden layer",
-        "mlp2": "two hidden layers",
-        "transformer": "Transformer block",
-    }
     stages = {WORDS: "words", "layer1_cdnv": "behind\nlayer 1", "layer2_cdnv": "behind\nlayer 2", U: "$u_{k,\\ell}$"}
     accuracies = {TRAIN: "train", TEST: "test"}
     rows = _named(rows)
-    shown = [title for title in titles if title in set(rows["architecture"])]
+    shown = [name for name in ARCHITECTURES if name in set(rows["architecture"])]
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     grid = figure.subplots(2, len(shown), sharey="row", squeeze=False)
     for (collapse, accuracy), architecture in zip(grid.T, shown, strict=True):
@@ -260,10 +291,30 @@ def depth(rows: pd.DataFrame) -> Figure:
             _lines(axes, long, "stage", "value")
             axes.set_xlabel("")
             axes.margins(x=0.15)
-        collapse.set(title=titles[architecture])
-    _collapse(grid[0, 0], "spread in a concept (CDNV)")
-    grid[1, 0].set(ylabel="accuracy (%)", ylim=(-3, 103))
-    legend_below(figure, grid[0, 0])
+        collapse.set(title=ARCHITECTURES[architecture])
+    _collapse(grid[0, 0], "spread in a concept\n(CDNV; 0: collapsed)")
+    grid[1, 0].set(ylabel="accuracy (%)", ylim=PERCENT)
+    _legend(figure, grid[0, 0], rows)
+    return figure
+
+
+def depth_search(rows: pd.DataFrame) -> Figure:
+    """Train and test accuracy of both networks at each learning rate and initial scale, one column an architecture."""
+    rows = _named(rows)
+    rows["setting"] = [f"{lr:g}, {scale:g}" for lr, scale in zip(rows["lr"], rows["init_scale"], strict=True)]
+    shown = [name for name in ARCHITECTURES if name in set(rows["architecture"])]
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
+    grid = figure.subplots(2, len(shown), sharex=True, sharey=True, squeeze=False)
+    for column, architecture in zip(grid.T, shown, strict=True):
+        for axes, measure in zip(column, (TRAIN, TEST), strict=True):
+            _lines(axes, pick(rows, architecture=architecture), "setting", measure, ls="")
+            axes.set(xlabel="", ylabel="")
+            axes.margins(x=0.15)
+        column[0].set(title=ARCHITECTURES[architecture])
+        column[1].set(xlabel="learning rate, initial scale")
+    _accuracy(grid[1, 0])
+    grid[0, 0].set(ylabel="train accuracy (%)")
+    _legend(figure, grid[0, 0], rows)
     return figure
 
 
@@ -281,7 +332,7 @@ def label_noise(rows: pd.DataFrame) -> Figure:
         column[1].set(xlabel="wrong training labels (%)")
     _accuracy(grid[0, 0])
     _collapse(grid[1, 0])
-    legend_below(figure, grid[0, 0])
+    _legend(figure, grid[0, 0], rows)
     return figure
 
 
@@ -324,6 +375,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "weight_decay": weight_decay,
     "task": task,
     "depth": depth,
+    "depth_search": depth_search,
     "label_noise": label_noise,
 }
 
