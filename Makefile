@@ -29,6 +29,9 @@ torture: .venv/ready ## kill, starve and corrupt the toy workflow, and see wheth
 determinism: .venv/ready ## the toy workflow on other threads, cores, order, folder: results/determinism.md
 	. .venv/bin/activate && python tests/determinism.py
 
+cluster: .venv/ready ## the toy workflow through a Slurm of one node, as root; tests/slurm/cluster.py installs it
+	. .venv/bin/activate && pytest tests/slurm
+
 bench: .venv/ready ## the cost of a training step, on an idle machine
 	@. .venv/bin/activate && python -m feature_collapse bench
 
@@ -59,4 +62,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint torture determinism bench report docs crate lock help
+.PHONY: all quick smoke test lint torture determinism cluster bench report docs crate lock help
