@@ -35,6 +35,9 @@ cluster: .venv/ready ## the toy workflow through a Slurm of one node, as root; t
 bench: .venv/ready ## the cost of a training step, on an idle machine
 	@. .venv/bin/activate && python -m feature_collapse bench
 
+scale: .venv/ready ## docs/scale.md, from costs that have been measured
+	@. .venv/bin/activate && python -m feature_collapse scale
+
 report: .venv/ready ## all that has been made in one page, results/report.html
 	$(REPORT)
 
@@ -62,4 +65,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint torture determinism cluster bench report docs crate lock help
+.PHONY: all quick smoke test lint torture determinism cluster bench scale report docs crate lock help

@@ -9,9 +9,9 @@ from feature_collapse.config import Experiment
 FLOOR_MB, FLOOR_MINUTES = 500, 10
 OTHER_MINUTES = 5  # of data and of features, which take seconds
 PROCESS_MB = 700  # Python with torch, and the two Snakemakes that a cluster's job starts around it
-RATE = 75e9  # operations of the matrix products a second on one core
+RATE = 90e9  # operations of the matrix products a second on one core
 TWO_THREADS = 1.5  # times as fast as one, at the least
-LONG = 10  # minutes of products on one core from which a second is worth it: the longest run is the critical path
+LONG = 5  # minutes of products on one core from which a second is worth it: the longest run is the critical path
 
 
 def products(e: Experiment) -> float:
@@ -26,11 +26,11 @@ def threads(e: Experiment) -> int:
 
 def minutes(e: Experiment, threads: int = 1) -> int:
     """Wall time of the training."""
-    per_word = {"linear": 0, "mlp1": 1, "mlp2": 2, "transformer": 8}[e.architecture] * 6 * e.d**2 + 150 * e.d
-    step = 0.7e-3 + 6 * e.batch_size * e.L * e.d * e.K / RATE + e.batch_size * e.L * per_word / 20e9
-    record = 0.1 + e.K * e.n_test * e.L * e.d * e.K * 2 / RATE + 60 * e.K * e.L * e.d * 8 / 1e9
+    per_word = {"linear": 0, "mlp1": 1, "mlp2": 2, "transformer": 8}[e.architecture] * 6 * e.d**2 + 70 * e.d
+    step = 0.5e-3 + 6 * e.batch_size * e.L * e.d * e.K / RATE + e.batch_size * e.L * per_word / 20e9
+    record = 0.1 + e.K * e.n_test * e.L * e.d * e.K * 2 / RATE + 15 * e.K * e.L * e.d * 8 / 1e9
     seconds = e.steps * step + e.records * record
-    return FLOOR_MINUTES + round(seconds / 60 / (TWO_THREADS if threads > 1 else 1))
+    return FLOOR_MINUTES + int(seconds / 60 / (TWO_THREADS if threads > 1 else 1))
 
 
 def memory_mb(e: Experiment) -> int:

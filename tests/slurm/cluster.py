@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,6 +109,11 @@ class SlurmJob(NamedTuple):
         days, _, clock = self.limit.rpartition("-")
         parts = [0, 0, *map(int, clock.split(":"))][-3:]
         return (int(days or 0) * 24 + parts[0]) * 60 + parts[1] + parts[2] / 60
+
+    @property
+    def seconds(self) -> float:
+        """From begin to end of one that is done."""
+        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.begun)).total_seconds()
 
     @property
     def memory_mb(self) -> float:

@@ -1,13 +1,9 @@
 """The cluster that these tests share."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cluster import Cluster, missing
-
-sys.path.append(str(Path(__file__).parents[1]))  # `workflow`, of the other tests
 
 
 @pytest.fixture(scope="session")
