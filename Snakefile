@@ -1,6 +1,7 @@
 # The artifact from top to bottom: data -> training -> features -> figures and tables.
 # A run is named [scale/]experiment/seedN; its files are in results/{run}, its settings in config/experiments.yaml.
 
+import gc
 import sys
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from feature_collapse import captions, resources
 from feature_collapse.config import Config, ConfigError
 from feature_collapse.locks import forget_dead_locks
 
+gc.set_threshold(100_000)  # jobs of thousands of runs are objects that stay: do not look over and over whether they do
 ALIVE = forget_dead_locks()  # a killed Snakemake is no reason to unlock by hand
 
 

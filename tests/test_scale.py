@@ -8,7 +8,7 @@ import workflow
 from workflow import Smoke
 
 from feature_collapse import scale
-from feature_collapse.config import Config
+from feature_collapse.config import Config, ConfigError
 
 
 @pytest.fixture
@@ -35,6 +35,11 @@ def test_a_cost_that_changes_changes_the_page(root: Path, config: Config, tmp_pa
 def test_every_run_that_can_be_asked_for_has_a_measured_cost(costs: scale.Costs, config: Config) -> None:
     for runs in scale.targets(config).values():
         assert all(costs.seconds(run.experiment) > 0 for run in runs)
+
+
+def test_a_shape_that_was_not_measured_is_refused(costs: scale.Costs, config: Config) -> None:
+    with pytest.raises(ConfigError, match=r"nothing was measured like .*K=12345"):
+        costs.seconds(config.run("fig3+K=12345/seed0").experiment)
 
 
 @pytest.mark.parametrize("run", workflow.smoke_runs())
@@ -67,7 +72,7 @@ def test_so_many_seeds_are_so_many_runs_of_each_experiment(config: Config) -> No
 def test_a_run_is_measured_as_it_is(config: Config, monkeypatch: pytest.MonkeyPatch, process: None) -> None:
     """At toy size: all its files are made, and there is a cost for each of its parts."""
     run = config.run("smoke/fig3/seed0")
-    monkeypatch.chdir(Path.cwd())  # it is measured in a folder of its own
+    monkeypatch.chdir(Path.cwd())  # `cost` leaves it for a folder of its own
     row = scale.cost(run)
     assert row["sentences"] == run.experiment.N
     assert all(row[key] > 0 for key in ("step_ms", "data_s", "features_s", "peak_memory_mb", "storage_mb"))

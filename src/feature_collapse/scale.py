@@ -25,7 +25,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from feature_collapse import artifacts
-from feature_collapse.config import CONFIG_FILE, Config, Experiment, Run
+from feature_collapse.config import CONFIG_FILE, Config, ConfigError, Experiment, Run
 from feature_collapse.progress import track
 
 COSTS, SCALE, PAGE = Path("docs/costs.csv"), Path("docs/scale.csv"), Path("docs/scale.md")
@@ -176,7 +176,9 @@ class Costs:
         self._of = {shape(config.run(row.run).experiment): row for row in table.itertuples()}
 
     def of(self, e: Experiment):
-        """The row of an experiment's shape."""
+        """The row of an experiment's shape. Raises ConfigError for a shape that has not been measured."""
+        if shape(e) not in self._of:
+            raise ConfigError(f"{COSTS}: nothing was measured like {e!r}; `scale --measure` does")
         return self._of[shape(e)]
 
     def seconds(self, e: Experiment) -> float:

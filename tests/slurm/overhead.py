@@ -1,8 +1,8 @@
 """What a job takes on a cluster besides the work: `python tests/slurm/overhead.py`, as root, on a machine that is idle.
 
-A few toy runs, one after the other on a cluster of one node. From begin to end of a job in Slurm's own account, less the
-seconds that its training says it took: what is left is for Slurm, two Snakemakes and three Pythons. The least goes into
-docs/scale.csv.
+A few toy runs, one after the other on a cluster of one node. From begin to end of a job in Slurm's own account, less
+the seconds that its training says it took: what is left is for Slurm, two Snakemakes and three Pythons. The least goes
+into docs/scale.csv.
 """
 
 import json

@@ -11,11 +11,11 @@ from workflow import RUN_FILES
 
 from feature_collapse.config import Config
 
-STUDY = "lambda"
+STUDY = "seeds"
 TARGETS = [
     "smoke",
     *(f"results/smoke/studies/{STUDY}.{kind}" for kind in ("csv", "html")),
-    "figures/smoke/lambda_transition.pdf",
+    f"figures/smoke/study_{STUDY}.pdf",
 ]
 RUN = "smoke/fig3+epochs=600/seed0"
 # A small cluster answers at once, where a large one is not to be asked all the time.
