@@ -26,7 +26,7 @@ def threads(e: Experiment) -> int:
 
 def minutes(e: Experiment, threads: int = 1) -> int:
     """Wall time of the training."""
-    per_word = {"linear": 0, "mlp1": 1, "mlp2": 2, "transformer": 8}[e.architecture] * 6 * e.d**2 + 70 * e.d
+    per_word = {"linear": 0, "mlp1": 1, "mlp2": 2, "transformer": 6}[e.architecture] * 6 * e.d**2 + 70 * e.d
     step = 0.5e-3 + 6 * e.batch_size * e.L * e.d * e.K / RATE + e.batch_size * e.L * per_word / 20e9
     record = 0.1 + e.K * e.n_test * e.L * e.d * e.K * 2 / RATE + 15 * e.K * e.L * e.d * 8 / 1e9
     seconds = e.steps * step + e.records * record

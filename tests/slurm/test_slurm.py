@@ -111,7 +111,13 @@ def wait(cluster: Cluster, project: Path) -> None:
 # Slurm then says of it.
 MISHAPS = {
     "cancelled": (cancel_once_there_is_a_checkpoint, 0.02, "", [], {"CANCELLED"}),
-    "over its time": (wait, 0.09, "", ["data:runtime=0", "train:runtime=attempt", "features:runtime=0"], {"TIMEOUT"}),
+    "over its time": (
+        wait,
+        0.09,
+        "",
+        ["data:runtime=0", "train:runtime=attempt**2", "features:runtime=0"],
+        {"TIMEOUT"},
+    ),
     "over its memory": (
         *(wait, 0.02, GREEDY),
         [f"{rule}:mem_mb=attempt*1000" for rule in ("data", "train", "features")],
