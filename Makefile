@@ -29,8 +29,14 @@ torture: .venv/ready ## kill, starve and corrupt the toy workflow, and see wheth
 determinism: .venv/ready ## the toy workflow on other threads, cores, order, folder: results/determinism.md
 	. .venv/bin/activate && python tests/determinism.py
 
+cluster: .venv/ready ## the toy workflow through a Slurm of one node, as root; tests/slurm/cluster.py installs it
+	. .venv/bin/activate && pytest tests/slurm
+
 bench: .venv/ready ## the cost of a training step, on an idle machine
 	@. .venv/bin/activate && python -m feature_collapse bench
+
+scale: .venv/ready ## docs/scale.md, from costs that have been measured
+	@. .venv/bin/activate && python -m feature_collapse scale
 
 report: .venv/ready ## all that has been made in one page, results/report.html
 	$(REPORT)
@@ -59,4 +65,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint torture determinism bench report docs crate lock help
+.PHONY: all quick smoke test lint torture determinism cluster bench scale report docs crate lock help

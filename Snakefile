@@ -1,13 +1,16 @@
 # The artifact from top to bottom: data -> training -> features -> figures and tables.
 # A run is named [scale/]experiment/seedN; its files are in results/{run}, its settings in config/experiments.yaml.
 
+import gc
 import sys
+from functools import cache
 from pathlib import Path
 
-from feature_collapse import captions
+from feature_collapse import captions, resources
 from feature_collapse.config import Config, ConfigError
 from feature_collapse.locks import forget_dead_locks
 
+gc.set_threshold(100_000)  # jobs of thousands of runs are objects that stay: do not look over and over whether they do
 ALIVE = forget_dead_locks()  # a killed Snakemake is no reason to unlock by hand
 
 
@@ -41,17 +44,23 @@ PICTURES = {"lambda_transition" if study == "lambda" else f"study_{study}": stud
 STARTS = {"": 50, "quick/": 10, "smoke/": 2}  # random starts of each problem that is enumerated
 
 
-def run_of(wildcards):
-    return config_or_exit(lambda: CONFIG.run(wildcards.run))
+@cache  # Snakemake asks several times for each of what may be thousands of runs, which differ in their seeds mostly
+def experiment_named(name):
+    return config_or_exit(lambda: CONFIG.run(f"{name}/seed0")).experiment
 
 
+def experiment_of(wildcards):
+    return experiment_named(wildcards.run.rpartition("/")[0])
+
+
+@cache
 def runs_of(scale):
     return CONFIG.runs(scale.rstrip("/"))
 
 
 def experiment(wildcards):
     """All settings of a run, as one dictionary: a change of any of them reruns this run and no other."""
-    return run_of(wildcards).experiment.model_dump()
+    return experiment_of(wildcards).model_dump()
 
 
 def code(*modules):
@@ -59,16 +68,32 @@ def code(*modules):
     return [f"src/feature_collapse/{module}.py" for module in ("config", "artifacts", *modules)]
 
 
+WHOLE_WORK = sum(resources.products(run.experiment) for run in runs_of("").values())
+
+
 def work_share(wildcards):
     """The work of a run relative to all runs of the paper at full size."""
-    cost = lambda e: e.steps * e.K * e.L * e.d
-    return cost(run_of(wildcards).experiment) / sum(cost(run.experiment) for run in runs_of("").values())
+    return resources.products(experiment_of(wildcards)) / WHOLE_WORK
 
 
 def training_threads(wildcards):
-    """A run's share of the cores is its share of the work: the critical path is not left on one core of many.
-    The result does not depend on it."""
-    return min(8, max(1, int((workflow.cores or 1) * work_share(wildcards))))
+    """A run's share of the cores is its share of the work: the critical path is not left on one core of many. On a
+    cluster, whose cores are not those of one machine, the run alone decides. The result does not depend on it."""
+    if workflow.non_local_exec or workflow.remote_exec:
+        return resources.threads(experiment_of(wildcards))
+    return min(8, max(1, int(workflow.cores * work_share(wildcards))))
+
+
+def training_memory(wildcards, attempt):
+    return attempt * resources.memory_mb(experiment_of(wildcards))
+
+
+def training_minutes(wildcards, threads, attempt):
+    return attempt * resources.minutes(experiment_of(wildcards), threads)
+
+
+def other_minutes(wildcards, attempt):
+    return attempt * resources.OTHER_MINUTES
 
 
 def longest_first(wildcards):
@@ -94,6 +119,7 @@ def snapshot_inputs(wildcards):
     return [run.folder / file for run in runs if run for file in files]
 
 
+@cache
 def study_runs(study, scale):
     return config_or_exit(lambda: CONFIG.study(study, scale.rstrip("/")))
 
@@ -167,13 +193,23 @@ wildcard_constraints:
 report: "report/workflow.rst"
 
 
-localrules:
+localrules:  # to a cluster they are not worth a job: they do nothing, or draw and add up for seconds
     all,
     quick,
     smoke,
     reported,
     studies,
     smoke_studies,
+    figure,
+    moving,
+    explorer,
+    reproduction,
+    theory,
+    claims,
+    page,
+    study,
+    study_figure,
+    crate,
 
 
 rule all:
@@ -235,6 +271,9 @@ rule data:
     priority: longest_first
     conda:
         "environment.yml"
+    resources:
+        mem_mb=training_memory,
+        runtime=other_minutes,
     params:
         experiment=experiment,
     message:
@@ -261,7 +300,8 @@ rule train:
         "environment.yml"
     threads: training_threads
     resources:
-        mem_mb=1500,
+        mem_mb=training_memory,
+        runtime=training_minutes,
     params:
         experiment=experiment,
     message:
@@ -284,6 +324,9 @@ rule features:
         "results/{run}/log/features.log",
     conda:
         "environment.yml"
+    resources:
+        mem_mb=training_memory,
+        runtime=other_minutes,
     params:
         experiment=experiment,
     message:

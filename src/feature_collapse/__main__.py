@@ -379,6 +379,28 @@ def bench(quiet: bool) -> None:
 
 
 @_verb
+@click.option(
+    "--measure", is_flag=True, help="Measure anew first, which takes minutes; the machine is best left alone."
+)
+@quiet_option
+def scale(measure: bool, quiet: bool) -> None:
+    """Say what everything costs, and how far it scales.
+
+    Core-hours, storage, and the time on so many cores, from costs that have been measured.
+
+    \b
+    Reads:    config/experiments.yaml, docs/costs.csv, docs/scale.csv
+    Writes:   docs/scale.md; with --measure also the two tables
+    Example:  python -m feature_collapse scale
+    """
+    from feature_collapse import scale
+
+    if measure:
+        scale.measure(Config(), quiet)
+    scale.make(Config())
+
+
+@_verb
 @click.argument("summary", type=click.File())
 def docs(summary: TextIO) -> None:
     """Copy a full run to docs/ and into README.
