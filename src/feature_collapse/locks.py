@@ -32,8 +32,8 @@ def forget_dead_locks(folder: Path = Path(".snakemake")) -> IO | None:
 def forget_the_future(folder: Path = Path("results"), tolerance: float = 60) -> None:
     """Give the present as time of change to files that are more than `tolerance` seconds ahead of the clock.
 
-    They are from a time when the clock was ahead. All that is made from them would seem older than they are, and Snakemake
-    would refuse it.
+    They are from a time when the clock was ahead. All that is made from them would seem older than they are, and
+    Snakemake would refuse it.
     """
     now = time.time()
     for path in folder.rglob("*"):
