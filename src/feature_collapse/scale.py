@@ -220,6 +220,8 @@ def with_seeds(runs: list[Run], seeds: int | None) -> list[Experiment]:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 30:
+        return "< 1 min"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 3600:.0f} h"
@@ -269,7 +271,7 @@ def page(config: Config) -> str:
             "runs": f"{runs:,}",
             "jobs": f"{measured['dry_run_jobs', runs]:,.0f}",
             "seconds": f"{measured['dry_run_seconds', runs]:.0f}",
-            "of the processor": f"{measured['dry_run_cpu_seconds', runs]:.0f}",
+            "processor seconds": f"{measured['dry_run_cpu_seconds', runs]:.0f}",
         }
         for runs in DRY_RUNS
     ]
@@ -311,9 +313,10 @@ partition of your own belongs beside the other `default-resources` in `profiles/
 
 {_table(dry_runs)}
 
-It grows in proportion. What it takes to get there is that an experiment is resolved once for all its seeds
-rather than for each question that Snakemake asks about each job; what is left is Snakemake's own,
-much of it for saying what it would do.
+On the clock, on a machine that had other work to do, and of the processor, which is what it takes alone. It grows in
+proportion to the runs. What it takes to get there: an experiment is resolved once for all its seeds rather than
+whenever Snakemake asks about a job, and Python does not look over and over whether the jobs can be forgotten. What is
+left is Snakemake's own, much of it for saying what it would do.
 
 ## On a cloud or Kubernetes
 
