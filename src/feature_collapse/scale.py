@@ -220,6 +220,8 @@ def with_seeds(runs: list[Run], seeds: int | None) -> list[Experiment]:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 30:
+        return "< 1 min"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 3600:.0f} h"
