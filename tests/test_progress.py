@@ -150,4 +150,4 @@ def test_a_verb_says_how_far_it_is_unless_it_is_to_be_quiet(arguments: list[str]
 
 def test_every_verb_that_says_how_far_it_is_can_be_quiet() -> None:
     verbs = {name for name, verb in main.commands.items() if any(option.name == "quiet" for option in verb.params)}
-    assert verbs == {"train", "enumeration", "animation", "study", "bench"}
+    assert verbs == {"train", "enumeration", "animation", "study", "bench", "scale"}
