@@ -12,7 +12,8 @@ from feature_collapse.locks import forget_dead_locks, forget_the_future
 
 gc.set_threshold(100_000)  # jobs of thousands of runs are objects that stay: do not look over and over whether they do
 ALIVE = forget_dead_locks()  # a killed Snakemake is no reason to unlock by hand
-forget_the_future()  # nor is a clock that was wrong one to delete by hand
+if workflow.is_main_process:  # the jobs of a cluster need not look over all results as well
+    forget_the_future()  # nor is a clock that was wrong a reason to delete by hand
 
 
 def config_or_exit(look_up):

@@ -644,3 +644,14 @@ def test_concepts_that_no_latent_holds_do_not_stop_training(tiny: Callable[..., 
     done = trained(tiny(**sizes))
     assert math.isfinite(done.history[-1]["words_cdnv"])
     assert math.isfinite(done.history[-1]["u_cdnv"])
+
+
+def test_peak_memory_is_that_of_the_process_and_not_of_the_one_that_started_it() -> None:
+    own = "from feature_collapse.training import _peak_memory_mb as peak; print(peak())"
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {own!r}], check=True)"
+    lean, beside = (
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+        for code in (start, f"kept = b'x' * 1_500_000_000; {start}")
+    )
+    assert lean == pytest.approx(beside, rel=0.1)
+    assert lean < 1000

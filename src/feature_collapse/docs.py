@@ -168,8 +168,9 @@ def studies_page(config: Config) -> str:
     parts = [
         "# Questions of the paper's readers, answered",
         "A study is a grid of runs around the paper's experiments, made by the same rules; what varies is in "
-        "`config/experiments.yaml`. Where the paper's size is not needed there are fewer classes, and all else is as "
-        "in the paper. Numbers are means over seeds with 95% intervals, by percentile bootstrap over the seeds "
+        "`config/experiments.yaml`. Where the paper's size is not needed there are fewer classes; what else "
+        "is not the paper's stands in its entry there. Numbers are means over seeds with 95% intervals, by percentile "
+        "bootstrap over the seeds "
         f"({RESAMPLES} resamples; of so few seeds such intervals are rather too narrow). Where two intervals overlap, "
         "nothing is concluded from the difference. Every sentence and number is made from the table of the study.",
     ]

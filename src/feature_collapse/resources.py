@@ -8,7 +8,7 @@ from feature_collapse.config import Experiment
 
 FLOOR_MB, FLOOR_MINUTES = 500, 10
 OTHER_MINUTES = 5  # of data and of features, which take seconds
-PROCESS_MB = 760  # Python with torch, and the two Snakemakes that a cluster's job starts around it
+PROCESS_MB = 700  # Python with torch, and the two Snakemakes that a cluster's job starts around it
 RATE = 90e9  # operations of the matrix products a second on one core
 TWO_THREADS = 1.5  # times as fast as one, at the least
 LONG = 5  # minutes of products on one core from which a second is worth it: the longest run is the critical path

@@ -296,7 +296,7 @@ Seconds of training are those of one core; another machine takes others in propo
 
 The longest runs begin first, one core a run; no run waits for another, so that the longest is the critical path. Each
 job also takes {overhead:.0f} s for Slurm, two Snakemakes and three Pythons, counted in: measured on a cluster of one
-node that had other work to do. On a cluster the runs of full size have two cores, and end sooner than is said here.
+node. On a cluster the runs of full size have two cores, and end sooner than is said here.
 
 ## Through Slurm
 
@@ -313,10 +313,9 @@ partition of your own belongs beside the other `default-resources` in `profiles/
 
 {_table(dry_runs)}
 
-On the clock, on a machine that had other work to do, and of the processor, which is what it takes alone. It grows in
-proportion to the runs. What it takes to get there: an experiment is resolved once for all its seeds rather than
-whenever Snakemake asks about a job, and Python does not look over and over whether the jobs can be forgotten. What is
-left is Snakemake's own, much of it for saying what it would do.
+On the clock, and of the processor. It grows in proportion to the runs. What it takes to get there: an experiment is
+resolved once for all its seeds rather than whenever Snakemake asks about a job, and Python does not look over and over
+whether the jobs can be forgotten. What is left is Snakemake's own, much of it for saying what it would do.
 
 ## On a cloud or Kubernetes
 

@@ -4,6 +4,7 @@ import re
 import time
 from pathlib import Path
 
+import determinism
 import pytest
 import workflow
 from cluster import Cluster, SlurmJob
@@ -52,12 +53,6 @@ def submit(project: Path, *arguments: str):
     return workflow.start(project, "snakemake", "--profile", "profiles/slurm", *IMPATIENT, *arguments)
 
 
-def made(folder: Path) -> dict[str, bytes]:
-    """All that was made in a folder, without logs, and without times, memory and threads."""
-    files = [path for name in ("results", "figures") for path in (folder / name).rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): workflow.timeless(path) for path in files if path.parent.name != "log"}
-
-
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy in which everything was made without a cluster."""
@@ -73,10 +68,8 @@ def test_the_workflow_and_a_study_make_the_same_bytes_one_job_a_run(
     project = workflow.copy_project(tmp_path / "project")
     done = workflow.finish(submit(project, *TARGETS))
     assert done.returncode == 0, done.stderr
-    there, here = (
-        made(project),
-        {name: content for name, content in made(local).items() if f"results/{RUN}" not in name},
-    )
+    there, here = determinism.made(project), determinism.made(local)
+    here = {name: checksum for name, checksum in here.items() if f"results/{RUN}" not in name}
     assert there.keys() == here.keys()
     assert [name for name in here if there[name] != here[name]] == []
 
