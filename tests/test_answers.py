@@ -155,7 +155,7 @@ def few(uniform: float, zipf: float, u: float = APART) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("uniform", "zipf", "said"),
     [
-        (1.0, 0.5, "It is the long tail, not that sentences are few: with 5 sentences a class it classifies "),
+        (1.0, 0.5, "It is the long tail, not that sentences are few: with 5 sentences a class the plain network "),
         (0.8, 0.5, "It is both, the long tail and that sentences are few: "),
         (0.5, 0.8, "Against the paper, the long tail does not lower the plain network's test accuracy: "),
         (0.5, 0.51, "It is not decided whether the long tail lowers the plain network's test accuracy: "),
@@ -190,7 +190,19 @@ def test_collapse_and_accuracy_over_all_runs(rho: float, said: str, monkeypatch:
 def test_sample_size_without_the_papers_number_of_sentences_takes_the_fewest() -> None:
     rows = few(1.0, 0.5)
     rows.loc[(rows["n_spl"] == 5) & ~rows["fresh"], "n_spl"] = 3
-    assert "with 3 sentences a class it classifies 99.7% (99.0% to 100.0%)" in ANSWERS["sample_size"](rows)
+    answer = ANSWERS["sample_size"](rows)
+    assert "with 3 sentences a class the plain network classifies 99.7% (99.0% to 100.0%)" in answer
+    assert "even of uniform words" not in answer
+
+
+@pytest.mark.parametrize(
+    ("test", "said"), [(0.1, "; with 2 it classifies only 10.0% (9.0% to 11.0%) even of"), (1, "")]
+)
+def test_still_fewer_sentences_than_the_papers(test: float, said: str) -> None:
+    fewer = runs(test, APART, n_spl=2, fresh=False, normalisation="none", zipf_exponent=0)
+    answer = ANSWERS["sample_size"](pd.concat([few(1.0, 0.5), table([fewer])]))
+    assert said in answer
+    assert ("even of uniform words" in answer) == bool(said)
 
 
 def test_the_onset_is_fitted_seed_by_seed() -> None:

@@ -241,7 +241,7 @@ def onsets(rows: pd.DataFrame) -> pd.DataFrame:
 
 def sample_size(rows: pd.DataFrame) -> str:
     """The tail alone decides if, at the paper's n_spl, uniform words let the plain network generalise and Zipf words do
-    not."""
+    not. That with still fewer sentences it fails on uniform words too is said."""
     sampled = pick(rows, fresh=False)
     few = FEW if FEW in set(sampled["n_spl"]) else sampled["n_spl"].min()
     at = pick(sampled, n_spl=few)
@@ -254,6 +254,10 @@ def sample_size(rows: pd.DataFrame) -> str:
         verdict = "It is the long tail, not that sentences are few"
     else:
         verdict = "It is both, the long tail and that sentences are few"
+    least = sampled["n_spl"].min()
+    of_least, _ = by_network(pick(sampled, n_spl=least, zipf_exponent=0), TEST)
+    fewer = least < few and of_least.mean < SOLVED
+    even = f"; with {least} it classifies only {of_least.percent} even of uniform words" if fewer else ""
     rho = correlation(rows)
     together = (
         "go together"
@@ -269,10 +273,10 @@ def sample_size(rows: pd.DataFrame) -> str:
         for n, words, power, _ in onsets(rows).itertuples(index=False)
     ]
     return (
-        f"{verdict}: with {few} sentences a class it classifies {uniform.percent} of fresh sentences of uniform words "
-        f"and {zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these; over all {len(rows)} runs "
-        f"collapse and test accuracy {together} (rank correlation of CDNV with accuracy {rho:.2f}); CDNV approaches "
-        f"its limit like n_spl to the power {joined(powers)}"
+        f"{verdict}: with {few} sentences a class the plain network classifies {uniform.percent} of fresh sentences of "
+        f"uniform words and {zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these{even}; "
+        f"over all {len(rows)} runs collapse and test accuracy {together} (rank correlation of CDNV with accuracy "
+        f"{rho:.2f}); CDNV approaches its limit like n_spl to the power {joined(powers)}"
         + untrained(sampled, ["normalisation", "zipf_exponent", "n_spl"])
         + "."
     )
