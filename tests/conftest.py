@@ -1,9 +1,12 @@
 """What the tests share: hypothesis made repeatable, the configuration, tiny experiments."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the jobs of the workflow; read when numpy is imported
 
 import pytest
 import torch
