@@ -84,6 +84,12 @@ def test_every_link_within_the_project_leads_somewhere(root: Path, page: str) ->
     assert [link for link in links if not (root / page).parent.joinpath(link).exists()] == []
 
 
+def test_the_readme_names_every_module(root: Path) -> None:
+    section = re.search(r"^## Modules$.*?^## ", (root / "README.md").read_text(encoding="utf-8"), re.M | re.S)[0]
+    modules = {path.stem for path in (root / "src/feature_collapse").glob("*.py") if not path.stem.startswith("__")}
+    assert modules <= set(re.findall(r"`(\w+)`", section))
+
+
 def test_the_tables_shown_are_of_the_experiments_as_configured(root: Path, config) -> None:
     runs = pd.read_csv(root / "docs/runs.csv").set_index("run")
     for run in config.runs().values():
