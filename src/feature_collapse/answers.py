@@ -475,34 +475,56 @@ def depth_search(rows: pd.DataFrame) -> str:
 
 
 def label_noise(rows: pd.DataFrame) -> str:
-    """Collapse is harmful where the network that clearly collapses more is clearly less accurate on fresh sentences.
-    A network that collapses may not fit wrong labels, so that train accuracy does not say whether it has trained."""
-    harmful, useful, settings = [], [], list(rows.groupby(["n_spl", "label_noise"]))
-    for (n_spl, noise), part in settings:
+    """Collapse is harmful where a network has collapsed (see `collapsed`), clearly more than the other, and is clearly
+    less accurate on fresh sentences. Where neither has, which of the two is closer to collapse is set beside which is
+    more accurate. A network that collapses may not fit wrong labels, so that train accuracy is reported, not judged."""
+    settings = list(rows.groupby(["label_noise", "n_spl"]))
+    there, spans, harmful, useful = [], [], {True: [], False: []}, {True: 0, False: 0}
+    for (noise, n_spl), part in settings:
         accuracies, spreads = by_network(part, TEST), by_network(part, U)
+        has = any(map(collapsed, spreads))
+        there += [noise] if has else []
+        spans += [] if has else spreads
         less, more = (accuracies[i] for i in sorted((0, 1), key=lambda i: -spreads[i].mean))
-        clear = spreads[0].above(spreads[1]) or spreads[1].above(spreads[0])
-        name = f"{noise:.0%} wrong labels and n_spl {n_spl} ({more.mean:.1%} against {less.mean:.1%})"
-        harmful += [name] if clear and less.better(more) else []
-        useful += [name] if clear and more.better(less) else []
-    total, unclear = len(settings), len(settings) - len(harmful) - len(useful)
-    rest = [f"{len(harmful) - NAMED} more"] if len(harmful) > NAMED else []
-    verdict = (
-        f"Against the paper, collapse is harmful, the network that collapses more being the less accurate, in "
-        f"{len(harmful)} of {total} settings: {joined(harmful[:NAMED] + rest)}"
-        if harmful
-        else f"Collapse is harmful in none of {total} settings"
-        if useful
-        else f"It is not decided in any of {total} settings whether collapse is harmful"
+        if spreads[0].above(spreads[1]) or spreads[1].above(spreads[0]):
+            name = f"{noise:.0%} wrong labels and n_spl {n_spl} ({more.mean:.1%} against {less.mean:.1%})"
+            harmful[has] += [name] if less.better(more) else []
+            useful[has] += more.better(less)
+    where = (
+        f"the settings in which a network collapses (CDNV at most {COLLAPSED:g}: {len(there)} of {len(settings)}, with "
+        f"{_ends(pd.Series(there), '.0%') if there else 'no'} wrong labels)"
     )
+    rest = [f"{len(harmful[True]) - NAMED} more"] if len(harmful[True]) > NAMED else []
+    if not there:
+        verdict = (
+            f"It is not decided whether collapse is harmful: in none of {len(settings)} settings does a network "
+            f"collapse (CDNV at most {COLLAPSED:g})"
+        )
+    elif harmful[True]:
+        verdict = (
+            f"Against the paper, collapse is harmful in {len(harmful[True])} of {where}: "
+            f"{joined(harmful[True][:NAMED] + rest)}"
+        )
+    elif useful[True]:
+        verdict = f"Collapse is harmful in none and useful in {useful[True]} of {where}"
+    else:
+        verdict = f"It is not decided in any of {where} whether it is harmful"
+    if spans and there:
+        verdict += f"; in the other {len(settings) - len(there)} neither does (CDNV {span(spans, '.2g')})"
+    if spans:
+        verdict += (
+            f", and the one that is closer to it is the more accurate in {useful[False]} and the less accurate in "
+            f"{len(harmful[False])}"
+        )
     most = rows["label_noise"].max()
     shown = []
     for n_spl, part in pick(rows, label_noise=most).groupby("n_spl"):
         plain, normed = by_network(part, TEST)
         shown.append(f"{normed.percent} against {plain.percent} at n_spl {n_spl}")
+    train = _ends(rows.groupby(["normalisation", "label_noise", "n_spl"])[TRAIN].mean(), ".1%")
     return (
-        f"{verdict}; it is useful in {len(useful)} and makes no clear difference in {unclear}; with {most:.0%} wrong "
-        f"labels test accuracy with LayerNorm against plain is {joined(shown)}."
+        f"{verdict}; with {most:.0%} wrong labels test accuracy with LayerNorm against plain is {joined(shown)}; "
+        f"train accuracy, wrong labels counted in, is {train}."
     )
 
 
