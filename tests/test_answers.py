@@ -466,12 +466,12 @@ def test_label_noise_without_harm(settings: tuple, said: str) -> None:
     assert ANSWERS["label_noise"](noisy(*settings)).startswith(said)
 
 
-def test_where_no_network_collapses_label_noise_says_which_is_closer_to_it() -> None:
+def test_where_no_network_collapses_label_noise_says_which_is_the_more_accurate() -> None:
     answer = ANSWERS["label_noise"](noisy(USEFUL, CLOSER_AND_WORSE, CLOSER_AND_WORSE, CLOSER_AND_BETTER, AS_COLLAPSED))
     assert answer.startswith("Collapse is harmful in none and useful in 1 of the settings in which a network ")
     assert (
-        "1 of 5, with 0% wrong labels); in the other 4 neither does (CDNV 0.5 to 1), and the one that is closer to it "
-        "is the more accurate in 1 and the less accurate in 2; with 80% wrong labels"
+        "1 of 5, with 0% wrong labels); in the other 4 neither does (CDNV 0.5 to 1), and the one with the smaller "
+        "CDNV is the more accurate in 1 and the less accurate in 2; with 80% wrong labels"
     ) in answer
 
 
@@ -538,6 +538,8 @@ def test_of_one_seed_nothing_is_concluded_and_no_interval_is_shown(config: Confi
     answer = ANSWERS[study](rows[rows["seed"] == 0])
     assert "ecided" in answer or study == "seeds"
     assert not re.search(r"\([\d.e-]+%? to ", answer)
+    beside = re.sub(r"\(CDNV \S+ to \S+\)|to the power", "", answer.partition(":")[2])
+    assert " to " not in beside
 
 
 def test_every_normalisation_has_a_name(config: Config) -> None:

@@ -95,11 +95,9 @@ def untrained(rows: pd.DataFrame, by: list[str]) -> str:
     missed = accuracy[accuracy < FITTED]
     if missed.empty:
         return f"; all train (train accuracy {_ends(accuracy, '.1%')})"
-    named = [f"{_named(missed.index.names, values)} ({share:.1%})" for values, share in missed.head(NAMED).items()]
-    more = [f"{len(missed) - NAMED} more"] if len(missed) > NAMED else []
+    named = [f"{_named(missed.index.names, values)} ({share:.1%})" for values, share in missed.items()]
     return (
-        f"; {len(missed)} of {len(accuracy)} settings do not train (train accuracy below {FITTED:.0%}): "
-        f"{joined(named + more)}"
+        f"; {len(missed)} of {len(accuracy)} settings do not train (train accuracy below {FITTED:.0%}): {first(named)}"
     )
 
 
@@ -114,6 +112,11 @@ def _named(keys: list[str], values: object) -> str:
 def joined(parts: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`; nothing of nothing."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def first(parts: list[str]) -> str:
+    """The first three and how many more."""
+    return joined(parts[:NAMED] + ([f"{len(parts) - NAMED} more"] if len(parts) > NAMED else []))
 
 
 def span(estimates: list[Estimate], form: str) -> str:
@@ -476,45 +479,48 @@ def depth_search(rows: pd.DataFrame) -> str:
 
 def label_noise(rows: pd.DataFrame) -> str:
     """Collapse is harmful where a network has collapsed (see `collapsed`), clearly more than the other, and is clearly
-    less accurate on fresh sentences. Where neither has, which of the two is closer to collapse is set beside which is
-    more accurate. A network that collapses may not fit wrong labels, so that train accuracy is reported, not judged."""
-    settings = list(rows.groupby(["label_noise", "n_spl"]))
-    there, spans, harmful, useful = [], [], {True: [], False: []}, {True: 0, False: 0}
-    for (noise, n_spl), part in settings:
+    less accurate on fresh sentences. Where neither has, which of the two has the smaller CDNV is set beside which
+    is more accurate. A network that collapses may not fit wrong labels, so that train accuracy is only told."""
+    found = []
+    for (noise, n_spl), part in rows.groupby(["label_noise", "n_spl"]):
         accuracies, spreads = by_network(part, TEST), by_network(part, U)
-        has = any(map(collapsed, spreads))
-        there += [noise] if has else []
-        spans += [] if has else spreads
         less, more = (accuracies[i] for i in sorted((0, 1), key=lambda i: -spreads[i].mean))
-        if spreads[0].above(spreads[1]) or spreads[1].above(spreads[0]):
-            name = f"{noise:.0%} wrong labels and n_spl {n_spl} ({more.mean:.1%} against {less.mean:.1%})"
-            harmful[has] += [name] if less.better(more) else []
-            useful[has] += more.better(less)
+        apart = spreads[0].above(spreads[1]) or spreads[1].above(spreads[0])
+        found.append(
+            {
+                "name": f"{noise:.0%} wrong labels and n_spl {n_spl} ({more.mean:.1%} against {less.mean:.1%})",
+                "noise": noise,
+                "spreads": spreads,
+                "collapsed": any(map(collapsed, spreads)),
+                "useful": apart and more.better(less),
+                "harmful": apart and less.better(more),
+            }
+        )
+    settings = pd.DataFrame(found)
+    there, rest = settings[settings["collapsed"]], settings[~settings["collapsed"]]
     where = (
         f"the settings in which a network collapses (CDNV at most {COLLAPSED:g}: {len(there)} of {len(settings)}, with "
-        f"{_ends(pd.Series(there), '.0%') if there else 'no'} wrong labels)"
+        f"{_ends(there['noise'], '.0%')} wrong labels)"
     )
-    rest = [f"{len(harmful[True]) - NAMED} more"] if len(harmful[True]) > NAMED else []
-    if not there:
+    if there.empty:
         verdict = (
             f"It is not decided whether collapse is harmful: in none of {len(settings)} settings does a network "
             f"collapse (CDNV at most {COLLAPSED:g})"
         )
-    elif harmful[True]:
-        verdict = (
-            f"Against the paper, collapse is harmful in {len(harmful[True])} of {where}: "
-            f"{joined(harmful[True][:NAMED] + rest)}"
-        )
-    elif useful[True]:
-        verdict = f"Collapse is harmful in none and useful in {useful[True]} of {where}"
+    elif there["harmful"].any():
+        names = list(there.loc[there["harmful"], "name"])
+        verdict = f"Against the paper, collapse is harmful in {len(names)} of {where}: {first(names)}"
+    elif there["useful"].any():
+        verdict = f"Collapse is harmful in none and useful in {there['useful'].sum()} of {where}"
     else:
         verdict = f"It is not decided in any of {where} whether it is harmful"
-    if spans and there:
-        verdict += f"; in the other {len(settings) - len(there)} neither does (CDNV {span(spans, '.2g')})"
-    if spans:
+    if len(there) and len(rest):
+        spreads = [spread for pair in rest["spreads"] for spread in pair]
+        verdict += f"; in the other {len(rest)} neither does (CDNV {span(spreads, '.2g')})"
+    if len(rest):
         verdict += (
-            f", and the one that is closer to it is the more accurate in {useful[False]} and the less accurate in "
-            f"{len(harmful[False])}"
+            f", and the one with the smaller CDNV is the more accurate in {rest['useful'].sum()} and the less accurate "
+            f"in {rest['harmful'].sum()}"
         )
     most = rows["label_noise"].max()
     shown = []
