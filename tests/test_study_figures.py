@@ -144,6 +144,17 @@ def test_predictions_are_drawn_beside_the_norms() -> None:
     )
 
 
+def test_norms_of_what_has_not_trained_are_crossed_out() -> None:
+    rows = tables.table(CONFIG, "task", "smoke").assign(training_train_accuracy=1.0)
+    short = (rows["K"] == rows["K"].max()) & (rows["normalisation"] == "none")
+    rows.loc[short, "training_train_accuracy"] = 0.98
+    for trained, count in ((rows[~short], 0), (rows, 2)):  # the words, and the u_kl
+        norms, errors = (study_figures.FIGURES["task"](trained).axes[i] for i in (2, 6))  # over K
+        for axes in (norms, errors):
+            crosses = [line for line in axes.get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
+            assert [list(line.get_xdata()) for line in crosses] == [[rows["K"].max()]] * count
+
+
 def test_the_fitted_onset_is_drawn_through_the_means() -> None:
     rows = tables.table(CONFIG, "sample_size", "smoke")
     part = pick(rows, normalisation="none", zipf_exponent=1)

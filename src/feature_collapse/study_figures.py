@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from feature_collapse import artifacts, predictions, reproduction, theory
-from feature_collapse.answers import NAMES, TEST, TRAIN, WORDS, U, correlation, onset, paper_numbers, pick
+from feature_collapse.answers import FITTED, NAMES, TEST, TRAIN, WORDS, U, correlation, onset, paper_numbers, pick
 from feature_collapse.config import Config, Experiment
 from feature_collapse.diagrams import COLOURS, MARKERS, WIDTH
 from feature_collapse.figures import concept_colour, legend_below, save
@@ -243,7 +243,8 @@ def normalisation(rows: pd.DataFrame) -> Figure:
 
 
 def task(rows: pd.DataFrame) -> Figure:
-    """Norms, predicted (lines) and measured, over each setting that varies, and how far apart they are."""
+    """Norms, predicted (lines) and measured, over each setting that varies, and how far apart they are. What has not
+    fitted its sentences is crossed out."""
     rows = _named(rows)
     labels = {"n_c": "concepts $n_c$", "L": "words in a sentence $L$", "K": "latents $K$", "d": "dimension $d$"}
     series = [
@@ -251,6 +252,7 @@ def task(rows: pd.DataFrame) -> Figure:
         (*("none", "u_norm_mean", "predicted_u_norm_mean"), f"$u_{{k,\\ell}}$, {PLAIN}", COLOURS[1], MARKERS[1]),
         (*("layernorm", "u_norm_mean", "predicted_u_norm_mean"), f"$u_{{k,\\ell}}$, {NORMED}", COLOURS[0], MARKERS[0]),
     ]
+    crossed = {"color": "black", "marker": "x", "markersize": 8, "mew": 1, "ls": ""}
     base = {key: rows[key].mode()[0] for key in labels}
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     grid = figure.subplots(2, len(labels), sharex="col", sharey="row")
@@ -264,6 +266,10 @@ def task(rows: pd.DataFrame) -> Figure:
             sns.lineplot(part, x=key, y=measured, ax=norms, ls="", label=name, **style)
             part = part.assign(error=100 * (part[measured] / part[predicted] - 1))
             sns.lineplot(part, x=key, y="error", ax=errors, lw=0.8, **style)
+            missed = part[part.groupby(key)[TRAIN].transform("mean") < 100 * FITTED]
+            for axes, y in ((norms, measured), (errors, "error")):
+                means = missed.groupby(key)[y].mean()
+                axes.plot(means.index, means, **crossed)
         errors.axhline(0, color="0.6", lw=0.8)
         _values(errors, sorted(set(at[key])), "log", label)
         norms.set(yscale="log", ylabel="mean norm")
@@ -271,6 +277,7 @@ def task(rows: pd.DataFrame) -> Figure:
     for axes in grid[0]:
         _decades(axes.yaxis)
     grid[0, 0].plot([], [], color="0.3", lw=1, label="predicted")
+    grid[0, 0].plot([], [], **crossed, label=f"train accuracy below {FITTED:.0%}")
     _legend(figure, grid[0, 0], rows, columns=3)
     return figure
 
