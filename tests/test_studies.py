@@ -111,6 +111,17 @@ def test_the_transition_is_crossed_by_both_laws(config: Config) -> None:
         assert learned == {True, False}
 
 
+def test_depth_is_studied_at_the_settings_that_the_search_recommends(config: Config, root: Path) -> None:
+    tried = pd.read_csv(root / "docs/studies/depth_search.csv")
+    trained = tried.groupby(["architecture", "init_scale", "lr"], as_index=False)["training_train_accuracy"].min()
+    trained = trained[trained["training_train_accuracy"] >= 0.99]
+    studied = {(e.architecture, e.init_scale, e.lr) for e in (run.experiment for run in config.study("depth"))}
+    for architecture, settings in trained.groupby("architecture"):
+        least = settings[settings["init_scale"] == settings["init_scale"].min()]
+        assert {s[1:] for s in studied if s[0] == architecture} == {(least["init_scale"].min(), least["lr"].max())}
+    assert {s[0] for s in studied} == {"linear", *trained["architecture"]}
+
+
 @pytest.mark.parametrize(
     "study",
     [
@@ -242,7 +253,7 @@ def test_every_study_is_answered_from_its_table(made: Path, config: Config, monk
         question, answer, *rest = Path(f"results/smoke/studies/{study}.md").read_text("utf-8").split("\n\n")
         assert question == f"# {config.question(study).question}"
         assert answer == answers.ANSWERS[study](rows)
-        assert f"{len(rows)} runs, " in rest[0]
+        assert f"; {len(rows)} runs. " in rest[0]
 
 
 def test_every_study_has_its_summary_and_its_figure(made: Path, config: Config) -> None:

@@ -35,6 +35,12 @@ NAMES = {
     "batchnorm": "BatchNorm",
     "fixed_norm": "fixed-norm table",
 }
+ARCHITECTURES = {
+    "linear": "no hidden layer",
+    "mlp1": "one hidden layer",
+    "mlp2": "two hidden layers",
+    "transformer": "Transformer block",
+}
 SETTINGS = {
     "lambda_U": "lambda",
     "zipf_exponent": "Zipf exponent",
@@ -247,20 +253,20 @@ def sample_size(rows: pd.DataFrame) -> str:
     not. That with still fewer sentences it fails on uniform words too is said."""
     sampled = pick(rows, fresh=False)
     few = FEW if FEW in set(sampled["n_spl"]) else sampled["n_spl"].min()
-    at = pick(sampled, n_spl=few)
+    at, size = pick(sampled, n_spl=few), f"with {few} sentences a class"
     (uniform, _), (zipf, normed) = (by_network(pick(at, zipf_exponent=s), TEST) for s in (0, 1))
     if zipf.better(uniform):
-        verdict = "Against the paper, the long tail does not lower the plain network's test accuracy"
+        verdict = f"Against the paper, the long tail does not lower the plain network's test accuracy {size}"
     elif not uniform.better(zipf):
-        verdict = "It is not decided whether the long tail lowers the plain network's test accuracy"
+        verdict = f"It is not decided whether the long tail lowers the plain network's test accuracy {size}"
     elif uniform.mean >= SOLVED:
-        verdict = "It is the long tail, not that sentences are few"
+        verdict = f"{size.capitalize()} it is the long tail, not that sentences are few"
     else:
-        verdict = "It is both, the long tail and that sentences are few"
+        verdict = f"{size.capitalize()} it is both, the long tail and that sentences are few"
     least = sampled["n_spl"].min()
     of_least, _ = by_network(pick(sampled, n_spl=least, zipf_exponent=0), TEST)
     fewer = least < few and of_least.mean < SOLVED
-    even = f"; with {least} it classifies only {of_least.percent} even of uniform words" if fewer else ""
+    alone = f"; with {least}, few sentences are enough to fail: {of_least.percent} of uniform words" if fewer else ""
     rho = correlation(rows)
     together = (
         "go together"
@@ -276,8 +282,8 @@ def sample_size(rows: pd.DataFrame) -> str:
         for n, words, power, _ in onsets(rows).itertuples(index=False)
     ]
     return (
-        f"{verdict}: with {few} sentences a class the plain network classifies {uniform.percent} of fresh sentences of "
-        f"uniform words and {zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these{even}; "
+        f"{verdict}: the plain network classifies {uniform.percent} of fresh sentences of uniform words and "
+        f"{zipf.percent} of Zipf words, with LayerNorm {normed.percent} of these{alone}; "
         f"over all {len(rows)} runs collapse and test accuracy {together} (rank correlation of CDNV with accuracy "
         f"{rho:.2f}); CDNV approaches its limit like n_spl to the power {joined(powers)}"
         + untrained(sampled, ["normalisation", "zipf_exponent", "n_spl"])
@@ -387,12 +393,33 @@ def weight_decay(rows: pd.DataFrame) -> str:
     )
 
 
+def trained(rows: pd.DataFrame, by: list[str]) -> pd.Series:
+    """Whether the setting of each row, named by the settings `by`, has trained: it has fitted its training sentences
+    or, where too many latents coincide for that, tells apart on fresh sentences what can be told apart."""
+    accuracy, most = rows.groupby(by)[[TRAIN, TEST]].transform("mean"), told_apart(rows)
+    return (accuracy[TRAIN] >= FITTED) | ((most < FITTED) & (accuracy[TEST] >= SOLVED * most))
+
+
+def told_apart(rows: pd.DataFrame) -> pd.Series:
+    """The highest accuracy to be expected on fresh sentences, row by row: classes with the same latent cannot be told
+    apart, so that it is the share of distinct ones among K, drawn from N = n_c ** L: N (1 - (1 - 1/N) ** K) / K."""
+    there = rows["n_c"].astype(float) ** rows["L"]
+    distinct = -np.expm1(rows["K"] * np.log1p(-1 / there)) * there
+    return (distinct / rows["K"]).mask(rows["distinct_latents"], 1)
+
+
 def task(rows: pd.DataFrame) -> str:
     """How far the norms of the u_kl are from the prediction: at the smallest and largest K, all else as in most runs,
     and over all runs of which something is predicted. Settings that have not trained are left out."""
     settings = ["normalisation", "n_c", "L", "K", "d"]
-    missed, base = untrained(rows, settings), {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}
-    rows = rows[(rows["predicted_u_norm_mean"] > 0) & (rows.groupby(settings)[TRAIN].transform("mean") >= FITTED)]
+    base, done = {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}, trained(rows, settings)
+    coincide = rows[done & (rows.groupby(settings)[TRAIN].transform("mean") < FITTED)]
+    missed = untrained(rows.drop(coincide.index), settings) + "".join(
+        f"; {_named(settings, values)} tells {part[TEST].mean():.1%} of fresh sentences apart, of at most "
+        f"{told_apart(part).mean():.1%}, as latents coincide"
+        for values, part in coincide.groupby(settings, sort=False)
+    )
+    rows = rows[(rows["predicted_u_norm_mean"] > 0) & done]
     rows = rows.assign(error=(rows["u_norm_mean"] / rows["predicted_u_norm_mean"] - 1).abs())
     falls, grows, parts = [], [], []
     for n, part in pick(rows, **base).groupby("normalisation", sort=False):
@@ -457,24 +484,32 @@ def collapsed(cdnv: Estimate) -> bool | None:
 
 
 def depth_search(rows: pd.DataFrame) -> str:
-    """The learning rates and initial scales at which an architecture trains both with and without LayerNorm."""
-    worse = rows.groupby(["architecture", "lr", "init_scale"], sort=False)[TRAIN].min()  # of both networks, and seeds
+    """The learning rates and initial scales at which an architecture trains both with and without LayerNorm, and which
+    of the two is the more accurate there."""
+    settings = ["architecture", "lr", "init_scale"]
+    worse = rows.groupby(settings, sort=False)[TRAIN].min()  # of both networks, and seeds
     parts, never = [], []
     for architecture, of in worse.groupby("architecture", sort=False):
+        name = ARCHITECTURES[architecture]
         trains = [f"lr {lr:g} with initial scale {scale:g}" for (_, lr, scale), share in of.items() if share >= FITTED]
         if len(trains) == len(of):
-            parts.append(f"{architecture} at all {len(of)} settings")
+            parts.append(f"{name} at all {len(of)} settings")
         elif trains:
-            parts.append(f"{architecture} at {joined(trains)}")
+            parts.append(f"{name} at {joined(trains)}")
         else:
-            parts.append(f"{architecture} at none (train accuracy at most {of.max():.1%})")
-            never.append(architecture)
+            parts.append(f"{name} at none (train accuracy at most {of.max():.1%})")
+            never.append(name)
     verdict = (
         f"No setting trains {joined(never)} both with and without LayerNorm"
         if never
         else "Every architecture has a setting at which it trains both with and without LayerNorm"
     )
-    return f"{verdict} (train accuracy at least {FITTED:.0%}): {'; '.join(parts)}."
+    tests = rows.groupby([*settings, "normalisation"])[TEST].mean().unstack().loc[worse.index[worse >= FITTED]]
+    better = (tests["layernorm"] > tests["none"]).sum()
+    return (
+        f"{verdict} (train accuracy at least {FITTED:.0%}): {'; '.join(parts)}; LayerNorm is the more accurate in "
+        f"{better} of the {len(tests)} settings at which both train."
+    )
 
 
 def label_noise(rows: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from feature_collapse.summaries import summarise, varying
 
 PARTS = ("training", "words", "words_weighted_by_mu", "u", "objective")
 NUMBERS = ("alignment", "alignment_weighted_by_mu", "norm_follows_mu", "u_norm_follows_met")
+BRACKETS = "95% bootstrap intervals in brackets, left out where the digits do not tell their ends apart"
 # Of what varies, what follows from the rest: a run's epochs from its steps, lambda_W from lambda_U and the network.
 FOLLOWS = ("epochs", "lambda_W")
 ACCURACIES = {"training_train_accuracy": "train accuracy", "training_test_accuracy": "test accuracy"}
@@ -116,8 +117,7 @@ def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
     parts = [
         f"# {question}",
         ANSWERS[name](rows),
-        f"Means over seeds with 95% bootstrap intervals in brackets, left out where the digits do not tell their ends "
-        f"apart; {len(rows)} runs, {seeds} seed{'s' if seeds > 1 else ''}. "
+        f"{f'Means over {seeds} seeds with {BRACKETS}' if seeds > 1 else 'One seed'}; {len(rows)} runs. "
         "Means over words are weighted by their frequency. The measures are defined in "
         "`src/feature_collapse/collapse.py`; what varies is named as in `config/experiments.yaml`.",
         _table(shown(name, rows)),

@@ -15,7 +15,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from feature_collapse import artifacts, predictions, reproduction, theory
-from feature_collapse.answers import FITTED, NAMES, TEST, TRAIN, WORDS, U, correlation, onset, paper_numbers, pick
+from feature_collapse.answers import (
+    ARCHITECTURES,
+    NAMES,
+    TEST,
+    TRAIN,
+    WORDS,
+    U,
+    correlation,
+    onset,
+    paper_numbers,
+    pick,
+    trained,
+)
 from feature_collapse.config import Config, Experiment
 from feature_collapse.diagrams import COLOURS, MARKERS, WIDTH
 from feature_collapse.figures import concept_colour, legend_below, save
@@ -23,12 +35,6 @@ from feature_collapse.summaries import interval
 
 PLAIN, NORMED = "plain network (h)", "with LayerNorm (h*)"
 NETWORKS = {"none": PLAIN, "layernorm": NORMED}
-ARCHITECTURES = {
-    "linear": "no hidden layer",
-    "mlp1": "one hidden layer",
-    "mlp2": "two hidden layers",
-    "transformer": "Transformer block",
-}
 LAWS = {0: "uniform words", 1: "Zipf words"}
 COLOUR = {PLAIN: COLOURS[1], NORMED: COLOURS[0]}
 MARKER = {PLAIN: MARKERS[1], NORMED: MARKERS[0]}
@@ -122,8 +128,8 @@ def lambda_transition(rows: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     titles = {"uniform": "uniform words (Theorem 1)", "zipf": "Zipf words (type III)"}
     even = np.geomspace(rows["lambda_U"].min(), rows["lambda_U"].max(), 60)
-    for i, (law, trained) in enumerate(rows.groupby("mu", sort=False)):
-        e = experiment(trained.iloc[0])
+    for i, (law, part) in enumerate(rows.groupby("mu", sort=False)):
+        e = experiment(part.iloc[0])
         threshold = theory.type_iii_threshold(e.n_c, e.L, e.K, predictions.law(e))
         steep = threshold * (1 - np.geomspace(0.3, 1e-4, 30))  # the curve falls to zero as a square root does
         values = np.sort([*even, *steep, threshold]).tolist()
@@ -134,7 +140,7 @@ def lambda_transition(rows: pd.DataFrame) -> Figure:
         axes.plot(values, predicted, color=COLOURS[i], label=f"{titles[law]}, predicted")
         axes.axvline(threshold, color=COLOURS[i], lw=0.8, ls=":", label="threshold, by theory")
         axes.plot(
-            *(trained["lambda_U"], trained["words_norm_mean"]),
+            *(part["lambda_U"], part["words_norm_mean"]),
             **{"marker": MARKERS[i], "ls": "", "ms": 5, "mfc": "none", "color": COLOURS[i]},
             label=f"{titles[law].split(' (')[0]}, trained",
         )
@@ -244,8 +250,7 @@ def normalisation(rows: pd.DataFrame) -> Figure:
 
 def task(rows: pd.DataFrame) -> Figure:
     """Norms, predicted (lines) and measured, over each setting that varies, and how far apart they are. What has not
-    fitted its sentences is crossed out."""
-    rows = _named(rows)
+    trained is crossed out."""
     labels = {"n_c": "concepts $n_c$", "L": "words in a sentence $L$", "K": "latents $K$", "d": "dimension $d$"}
     series = [
         (*("none", "words_norm_mean", "predicted_words_norm_mean"), f"words, {PLAIN}", COLOURS[2], MARKERS[2]),
@@ -254,8 +259,10 @@ def task(rows: pd.DataFrame) -> Figure:
     ]
     crossed = {"color": "black", "marker": "x", "markersize": 8, "mew": 1, "ls": ""}
     base = {key: rows[key].mode()[0] for key in labels}
+    rows = rows.assign(trained=trained(rows, ["normalisation", *labels]))
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
-    grid = figure.subplots(2, len(labels), sharex="col", sharey="row")
+    widths = [rows[key].nunique() + 2 for key in labels]  # room for the numbers below the ticks
+    grid = figure.subplots(2, len(labels), sharex="col", sharey="row", width_ratios=widths)
     for (norms, errors), (key, label) in zip(grid.T, labels.items(), strict=True):
         at = pick(rows, **{other: value for other, value in base.items() if other != key})
         for n, measured, predicted, name, colour, marker in series:
@@ -266,7 +273,7 @@ def task(rows: pd.DataFrame) -> Figure:
             sns.lineplot(part, x=key, y=measured, ax=norms, ls="", label=name, **style)
             part = part.assign(error=100 * (part[measured] / part[predicted] - 1))
             sns.lineplot(part, x=key, y="error", ax=errors, lw=0.8, **style)
-            missed = part[part.groupby(key)[TRAIN].transform("mean") < 100 * FITTED]
+            missed = part[~part["trained"]]
             for axes, y in ((norms, measured), (errors, "error")):
                 means = missed.groupby(key)[y].mean()
                 axes.plot(means.index, means, **crossed)
@@ -277,7 +284,8 @@ def task(rows: pd.DataFrame) -> Figure:
     for axes in grid[0]:
         _decades(axes.yaxis)
     grid[0, 0].plot([], [], color="0.3", lw=1, label="predicted")
-    grid[0, 0].plot([], [], **crossed, label=f"train accuracy below {FITTED:.0%}")
+    if not rows["trained"].all():
+        grid[0, 0].plot([], [], **crossed, label="has not trained")
     _legend(figure, grid[0, 0], rows, columns=3)
     return figure
 
