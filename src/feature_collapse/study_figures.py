@@ -160,6 +160,7 @@ def experiment(row: pd.Series) -> Experiment:
 def seeds(rows: pd.DataFrame) -> Figure:
     """Every number of the paper, as far off as each seed is, in units of its tolerance."""
     numbers = paper_numbers(rows, reproduction.read_paper())
+    numbers["quantity"] = numbers["quantity"].str.replace("u_kl", r"$u_{k,\ell}$", regex=False)
     panels = list(numbers.groupby("figure", sort=False))
     heights = [part["quantity"].nunique() for _, part in panels]
     figure = Figure(figsize=(WIDTH, 0.9 + 0.17 * sum(heights)), layout="constrained")
