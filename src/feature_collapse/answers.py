@@ -450,11 +450,11 @@ def depth(rows: pd.DataFrame) -> str:
     trained is left out of the verdict."""
     rows = rows[rows["architecture"] != "linear"]
     missed = untrained(rows, ["normalisation", "architecture"])
-    trained = rows[rows.groupby(["normalisation", "architecture"])[TRAIN].transform("mean") >= FITTED]
-    if trained.empty:
+    fitted = rows[rows.groupby(["normalisation", "architecture"])[TRAIN].transform("mean") >= FITTED]
+    if fitted.empty:
         return f"It is not decided whether collapse appears in nonlinear networks{missed}."
     seen, parts, tests = [], [], []
-    for n, networks in trained.groupby("normalisation", sort=False):
+    for n, networks in fitted.groupby("normalisation", sort=False):
         of = [part for _, part in networks.groupby("architecture", sort=False)]
         words, last = [Estimate.of(part[WORDS]) for part in of], [Estimate.of(_last_layer(part)) for part in of]
         seen += map(collapsed, words + last)
@@ -468,7 +468,7 @@ def depth(rows: pd.DataFrame) -> str:
     elif None in seen:
         verdict = "It is not decided whether collapse appears in nonlinear networks"
     else:
-        verdict = "Collapse appears in no nonlinear network"
+        verdict = f"Collapse appears in no nonlinear network within {_ends(fitted['epochs'], 'g')} epochs"
     return f"{verdict} (CDNV at most {COLLAPSED:g}): {'; '.join(parts)}; test accuracy is {joined(tests)}{missed}."
 
 
