@@ -499,7 +499,7 @@ rule page:
 
 rule study:
     input:
-        code=code("answers", "predictions", "progress", "reproduction", "studies", "summaries", "theory"),
+        code=code("answers", "data", "predictions", "progress", "reproduction", "studies", "summaries", "theory"),
         metrics=study_metrics,
         paper="config/paper.yaml",
     output:
@@ -522,6 +522,7 @@ rule study_figure:
     input:
         code=code(
             "answers",
+            "data",
             "diagrams",
             "figures",
             "predictions",

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from feature_collapse import reproduction
+from feature_collapse import data, reproduction
 from feature_collapse.summaries import interval
 
 TEST, TRAIN = "training_test_accuracy", "training_train_accuracy"
@@ -190,7 +190,8 @@ def paper_numbers(rows: pd.DataFrame, paper: reproduction.Paper) -> pd.DataFrame
 
 
 def seeds(rows: pd.DataFrame) -> str:
-    """Whether a number's agreement with the paper is an accident of the seed."""
+    """Whether a number's agreement with the paper is an accident of the seed. A seed is named of whose latents some
+    happen to coincide."""
     table, count = paper_numbers(rows, reproduction.read_paper()), rows["seed"].nunique()
     numbers = table.groupby(["figure", "quantity"], sort=False)
     within = numbers["within"].mean()
@@ -204,8 +205,16 @@ def seeds(rows: pd.DataFrame) -> str:
     if spread.empty:
         return f"{verdict} of the {count} seeds, too few to say how far they move."
     figure, quantity = spread.index[-1]
+    coincide = sorted(set(rows.loc[told_apart(rows) < 1, "seed"]))
+    rest = table[~table["seed"].isin(coincide)].groupby(["figure", "quantity"])["within"].all()
+    apart = (
+        f"; with seed {joined([str(seed) for seed in coincide])} some classes have the same latent and cannot be told "
+        f"apart, and with each of the others {rest.sum()} numbers are within"
+        if 0 < len(coincide) < count
+        else ""
+    )
     return (
-        f"{verdict} of the {count} seeds; from seed to seed they move by {spread.median():.2%} (median of "
+        f"{verdict} of the {count} seeds{apart}; from seed to seed they move by {spread.median():.2%} (median of "
         f"standard deviation over mean), at most by {spread.iloc[-1]:.1%} ({quantity}, Figure {figure})."
     )
 
@@ -396,16 +405,18 @@ def weight_decay(rows: pd.DataFrame) -> str:
 def trained(rows: pd.DataFrame, by: list[str]) -> pd.Series:
     """Whether the setting of each row, named by the settings `by`, has trained: it has fitted its training sentences
     or, where too many latents coincide for that, tells apart on fresh sentences what can be told apart."""
-    accuracy, most = rows.groupby(by)[[TRAIN, TEST]].transform("mean"), told_apart(rows)
-    return (accuracy[TRAIN] >= FITTED) | ((most < FITTED) & (accuracy[TEST] >= SOLVED * most))
+    means = rows.assign(most=told_apart(rows)).groupby(by)[[TRAIN, TEST, "most"]].transform("mean")
+    return (means[TRAIN] >= FITTED) | ((means["most"] < FITTED) & (means[TEST] >= SOLVED * means["most"]))
 
 
 def told_apart(rows: pd.DataFrame) -> pd.Series:
-    """The highest accuracy to be expected on fresh sentences, row by row: classes with the same latent cannot be told
-    apart, so that it is the share of distinct ones among K, drawn from N = n_c ** L: N (1 - (1 - 1/N) ** K) / K."""
-    there = rows["n_c"].astype(float) ** rows["L"]
-    distinct = -np.expm1(rows["K"] * np.log1p(-1 / there)) * there
-    return (distinct / rows["K"]).mask(rows["distinct_latents"], 1)
+    """The highest accuracy to be expected on fresh sentences, run by run: classes with the same latent cannot be told
+    apart, so that it is the share of distinct ones among the K latents, here drawn again as for the run's data."""
+    shares = []
+    for n_c, L, K, seed, distinct in rows[["n_c", "L", "K", "seed", "distinct_latents"]].itertuples(index=False):
+        Z = data.draw_latents(n_c, L, K, data.generator(seed, "latents"), distinct)
+        shares.append(len(Z.unique(dim=0)) / K)
+    return pd.Series(shares, index=rows.index)
 
 
 def task(rows: pd.DataFrame) -> str:
