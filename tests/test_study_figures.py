@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from feature_collapse import figures, study_figures
-from feature_collapse.answers import TEST, Estimate, U, onset, pick
+from feature_collapse import figures, reproduction, study_figures
+from feature_collapse.answers import TEST, Estimate, U, onset, paper_numbers, pick
 from feature_collapse.config import Config
 
 CONFIG = Config(Path(__file__).parents[1] / "config/experiments.yaml")
@@ -94,10 +94,21 @@ def test_every_mark_is_explained_in_one_legend(study: str) -> None:
 
 def test_each_seed_is_a_dot_beside_its_tolerance() -> None:
     figure = drawn("seeds")
-    assert "grey: within" in figure.get_supxlabel()
+    assert "grey: within" in figure.axes[-1].get_xlabel()
     dots = sum(len(collection.get_offsets()) for axes in figure.axes for collection in axes.collections)
     paper = sum(len(axes.get_yticks()) for axes in figure.axes)
     assert dots == 2 * paper  # toy size has two seeds
+
+
+def test_a_seed_that_gives_classes_the_same_latent_is_set_apart(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    rows = tables.table(CONFIG, "seeds", "")
+    alone = [collection.get_offsets() for collection in study_figures.FIGURES["seeds"](rows).axes[0].collections]
+    paper = paper_numbers(rows, reproduction.read_paper())
+    of = paper[(paper["seed"] == 2) & (paper["figure"] == "3")]["off"]
+    np.testing.assert_allclose([x for offsets in alone[-len(of) :] for x, _ in offsets], of)
+    assert study_figures.FIGURES["seeds"](rows).legends
+    assert not study_figures.FIGURES["seeds"](rows[rows["seed"] != 2]).legends
 
 
 def bars(axes: Axes) -> np.ndarray:

@@ -205,7 +205,7 @@ def seeds(rows: pd.DataFrame) -> str:
     if spread.empty:
         return f"{verdict} of the {count} seeds, too few to say how far they move."
     figure, quantity = spread.index[-1]
-    coincide = sorted(set(rows.loc[told_apart(rows) < 1, "seed"]))
+    coincide = coinciding(rows)
     rest = table[~table["seed"].isin(coincide)].groupby(["figure", "quantity"])["within"].all()
     apart = (
         f"; with seed {joined([str(seed) for seed in coincide])} some classes have the same latent and cannot be told "
@@ -217,6 +217,11 @@ def seeds(rows: pd.DataFrame) -> str:
         f"{verdict} of the {count} seeds{apart}; from seed to seed they move by {spread.median():.2%} (median of "
         f"standard deviation over mean), at most by {spread.iloc[-1]:.1%} ({quantity}, Figure {figure})."
     )
+
+
+def coinciding(rows: pd.DataFrame) -> list[int]:
+    """The seeds that give some classes the same latent."""
+    return sorted(set(rows.loc[told_apart(rows) < 1, "seed"]))
 
 
 class Fit(NamedTuple):

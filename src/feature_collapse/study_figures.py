@@ -22,6 +22,7 @@ from feature_collapse.answers import (
     TRAIN,
     WORDS,
     U,
+    coinciding,
     correlation,
     onset,
     paper_numbers,
@@ -158,8 +159,10 @@ def experiment(row: pd.Series) -> Experiment:
 
 
 def seeds(rows: pd.DataFrame) -> Figure:
-    """Every number of the paper, as far off as each seed is, in units of its tolerance."""
+    """Every number of the paper, as far off as each seed is, in units of its tolerance. A seed that gives some classes
+    the same latent is set apart."""
     numbers = paper_numbers(rows, reproduction.read_paper())
+    same = numbers["seed"].isin(coinciding(rows))
     numbers["quantity"] = numbers["quantity"].str.replace("u_kl", r"$u_{k,\ell}$", regex=False)
     panels = list(numbers.groupby("figure", sort=False))
     heights = [part["quantity"].nunique() for _, part in panels]
@@ -168,13 +171,21 @@ def seeds(rows: pd.DataFrame) -> Figure:
     for axes, (name, part) in zip(grid, panels, strict=True):
         axes.axvspan(-1, 1, color="0.92", lw=0)
         axes.axvline(0, color="0.6", lw=0.8)
-        sns.stripplot(part, x="off", y="quantity", ax=axes, color=COLOURS[0], size=3.5, alpha=0.7, jitter=False)
+        for of, colour, marker in zip((~same, same), COLOURS, MARKERS, strict=False):
+            style = {"color": colour, "marker": marker, "size": 3.5, "alpha": 0.7, "jitter": False}
+            sns.stripplot(part[of[part.index]], x="off", y="quantity", ax=axes, **style)
         axes.set(title=f"Figure {name}", ylabel="", xlabel="")
         axes.title.set_position((0, 1))
         axes.title.set_horizontalalignment("left")
-    figure.supxlabel(
-        "each seed's difference from the paper's number, in units of its tolerance (grey: within)", size="medium"
-    )
+    axes.set_xscale("symlog", linthresh=1, linscale=2)  # what is within is to be seen, however far off another is
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("difference from the paper's number, in units of its tolerance (grey: within)")
+    if same.any():
+        labels = ("a seed", "a seed that gives some classes the same latent")
+        for label, colour, marker in zip(labels, COLOURS, MARKERS, strict=False):
+            axes.plot([], [], color=colour, marker=marker, ls="", ms=3.5, label=label)
+        legend_below(figure, axes)
     return figure
 
 
