@@ -38,7 +38,7 @@ def runs(test: float, u: float = CLOSE, train: float = 1.0, seeds: int = 3, **ot
             "training_test_accuracy": min(1.0, test + offset),
             "training_train_accuracy": train,
             "u_cdnv": u * (1 + offset),
-            **others,
+            **{"n_c": 3, "L": 15, "K": 200, "distinct_latents": False, **others},
         }
         for seed, offset in zip(range(seeds), OFFSETS, strict=False)
     ]
@@ -351,7 +351,7 @@ def test_weight_decay_is_not_decided_while_the_gain_may_be_as_large_without_it()
 
 def norms(plain: tuple[float, float], normed: tuple[float, float], train: float = 1.0) -> pd.DataFrame:
     """Norms of the u_kl over the predicted, at K = 50 and 2000."""
-    settings = {"n_c": 3, "L": 15, "d": 100, "distinct_latents": False, "predicted_u_norm_mean": 2.0}
+    settings = {"d": 100, "predicted_u_norm_mean": 2.0}
     parts = []
     for n, sizes in zip(SIDES, (plain, normed), strict=True):
         for K, size in zip((50, 2000), sizes, strict=True):
@@ -418,12 +418,12 @@ def test_as_many_classes_can_be_told_apart_as_a_run_has_distinct_latents(config:
 def test_where_latents_coincide_a_network_has_trained_that_tells_apart_what_it_can(
     train: float, test: float, L: int, done: bool
 ) -> None:
-    rows = table([runs(test, train=train, n_c=3, L=L, K=200, distinct_latents=False)])
+    rows = table([runs(test, train=train, L=L)])
     assert list(trained(rows, ["L", "K"])) == [done] * len(rows)
 
 
 def test_task_says_where_latents_coincide_and_counts_it_in() -> None:
-    few = table([runs(0.68, train=0.65, normalisation="none", n_c=3, L=5, K=200, d=100, distinct_latents=False)])
+    few = table([runs(0.68, train=0.65, normalisation="none", L=5, d=100)])
     rows = pd.concat([norms((1.2, 1.1), (0.8, 0.99)), few.assign(u_norm_mean=6.0, predicted_u_norm_mean=2.0)])
     answer = ANSWERS["task"](rows.reset_index(drop=True))
     assert "at most by 200.0% (plain at n_c 3, L 5, K 200 and d 100); all train (train accuracy 100.0%); " in answer

@@ -95,15 +95,39 @@ def by_network(rows: pd.DataFrame, measure: str) -> tuple[Estimate, Estimate]:
     return plain, normed
 
 
+def trained(rows: pd.DataFrame, by: list[str]) -> pd.Series:
+    """Whether the setting of each row, named by the settings `by`, has trained: it has fitted its training sentences
+    or, where too many latents coincide for that, tells apart on fresh sentences what can be told apart."""
+    means = rows.assign(most=told_apart(rows)).groupby(by)[[TRAIN, TEST, "most"]].transform("mean")
+    return (means[TRAIN] >= FITTED) | ((means["most"] < FITTED) & (means[TEST] >= SOLVED * means["most"]))
+
+
+def told_apart(rows: pd.DataFrame) -> pd.Series:
+    """The highest accuracy to be expected on fresh sentences, run by run: classes with the same latent cannot be told
+    apart, so that it is the share of distinct ones among the K latents, here drawn again as for the run's data."""
+    shares = []
+    for n_c, L, K, seed, distinct in rows[["n_c", "L", "K", "seed", "distinct_latents"]].itertuples(index=False):
+        Z = data.draw_latents(n_c, L, K, data.generator(seed, "latents"), distinct)
+        shares.append(len(Z.unique(dim=0)) / K)
+    return pd.Series(shares, index=rows.index)
+
+
 def untrained(rows: pd.DataFrame, by: list[str]) -> str:
-    """A clause on the configurations, named by the settings `by`, that have not fitted their training sentences."""
-    accuracy = rows.groupby(by, sort=False)[TRAIN].mean()
-    missed = accuracy[accuracy < FITTED]
-    if missed.empty:
-        return f"; all train (train accuracy {_ends(accuracy, '.1%')})"
-    named = [f"{_named(missed.index.names, values)} ({share:.1%})" for values, share in missed.items()]
-    return (
-        f"; {len(missed)} of {len(accuracy)} settings do not train (train accuracy below {FITTED:.0%}): {first(named)}"
+    """A clause on the configurations, named by the settings `by`, that have not trained, and on those that have as far
+    as their latents differ (see `trained`)."""
+    rows = rows.assign(trained=trained(rows, by), most=told_apart(rows))
+    settings = rows.groupby(by, sort=False)[["trained", TRAIN, TEST, "most"]].mean()
+    fitted, done = settings[TRAIN] >= FITTED, settings["trained"] == 1
+    missed = [f"{_named(by, values)} ({share:.1%})" for values, share in settings.loc[~done, TRAIN].items()]
+    clause = (
+        f"; {len(missed)} of {len(settings)} settings do not train (train accuracy below {FITTED:.0%}): {first(missed)}"
+        if missed
+        else f"; all train (train accuracy {_ends(settings.loc[fitted, TRAIN], '.1%')})"
+    )
+    return clause + "".join(
+        f"; {_named(by, values)} tells {of[TEST]:.1%} of fresh sentences apart, of at most {of['most']:.1%}, as "
+        "latents coincide"
+        for values, of in settings[done & ~fitted].iterrows()
     )
 
 
@@ -309,7 +333,7 @@ def normalisation(rows: pd.DataFrame) -> str:
     """A control of the norm brings collapse back if its test accuracy is above the plain network's, and its CDNV below
     that and at most 0.1. One that has not trained is left out of the verdict."""
     of = {n: (Estimate.of(part[TEST]), Estimate.of(part[U])) for n, part in rows.groupby("normalisation", sort=False)}
-    missed = set(of) - {n for n, part in rows.groupby("normalisation") if part[TRAIN].mean() >= FITTED}
+    missed = set(rows.loc[~trained(rows, ["normalisation"]), "normalisation"])
     accuracy, collapse = of.pop("none")
     tried = {n: estimates for n, estimates in of.items() if n not in missed}
     helps = [n for n, (a, c) in tried.items() if a.better(accuracy) and collapse.above(c) and c.mean <= COLLAPSED]
@@ -407,35 +431,12 @@ def weight_decay(rows: pd.DataFrame) -> str:
     )
 
 
-def trained(rows: pd.DataFrame, by: list[str]) -> pd.Series:
-    """Whether the setting of each row, named by the settings `by`, has trained: it has fitted its training sentences
-    or, where too many latents coincide for that, tells apart on fresh sentences what can be told apart."""
-    means = rows.assign(most=told_apart(rows)).groupby(by)[[TRAIN, TEST, "most"]].transform("mean")
-    return (means[TRAIN] >= FITTED) | ((means["most"] < FITTED) & (means[TEST] >= SOLVED * means["most"]))
-
-
-def told_apart(rows: pd.DataFrame) -> pd.Series:
-    """The highest accuracy to be expected on fresh sentences, run by run: classes with the same latent cannot be told
-    apart, so that it is the share of distinct ones among the K latents, here drawn again as for the run's data."""
-    shares = []
-    for n_c, L, K, seed, distinct in rows[["n_c", "L", "K", "seed", "distinct_latents"]].itertuples(index=False):
-        Z = data.draw_latents(n_c, L, K, data.generator(seed, "latents"), distinct)
-        shares.append(len(Z.unique(dim=0)) / K)
-    return pd.Series(shares, index=rows.index)
-
-
 def task(rows: pd.DataFrame) -> str:
     """How far the norms of the u_kl are from the prediction: at the smallest and largest K, all else as in most runs,
     and over all runs of which something is predicted. Settings that have not trained are left out."""
     settings = ["normalisation", "n_c", "L", "K", "d"]
-    base, done = {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}, trained(rows, settings)
-    coincide = rows[done & (rows.groupby(settings)[TRAIN].transform("mean") < FITTED)]
-    missed = untrained(rows.drop(coincide.index), settings) + "".join(
-        f"; {_named(settings, values)} tells {part[TEST].mean():.1%} of fresh sentences apart, of at most "
-        f"{told_apart(part).mean():.1%}, as latents coincide"
-        for values, part in coincide.groupby(settings, sort=False)
-    )
-    rows = rows[(rows["predicted_u_norm_mean"] > 0) & done]
+    missed, base = untrained(rows, settings), {key: rows[key].mode()[0] for key in ("n_c", "L", "d")}
+    rows = rows[(rows["predicted_u_norm_mean"] > 0) & trained(rows, settings)]
     rows = rows.assign(error=(rows["u_norm_mean"] / rows["predicted_u_norm_mean"] - 1).abs())
     falls, grows, parts = [], [], []
     for n, part in pick(rows, **base).groupby("normalisation", sort=False):
@@ -465,12 +466,12 @@ def depth(rows: pd.DataFrame) -> str:
     """Whether words, and what comes out of the last layer, have collapsed (see `collapsed`). A network that has not
     trained is left out of the verdict."""
     rows = rows[rows["architecture"] != "linear"]
-    missed = untrained(rows, ["normalisation", "architecture"])
-    fitted = rows[rows.groupby(["normalisation", "architecture"])[TRAIN].transform("mean") >= FITTED]
-    if fitted.empty:
+    settings = ["normalisation", "architecture"]
+    missed, rows = untrained(rows, settings), rows[trained(rows, settings)]
+    if rows.empty:
         return f"It is not decided whether collapse appears in nonlinear networks{missed}."
     seen, parts, tests = [], [], []
-    for n, networks in fitted.groupby("normalisation", sort=False):
+    for n, networks in rows.groupby("normalisation", sort=False):
         of = [part for _, part in networks.groupby("architecture", sort=False)]
         words, last = [Estimate.of(part[WORDS]) for part in of], [Estimate.of(_last_layer(part)) for part in of]
         seen += map(collapsed, words + last)
@@ -484,7 +485,7 @@ def depth(rows: pd.DataFrame) -> str:
     elif None in seen:
         verdict = "It is not decided whether collapse appears in nonlinear networks"
     else:
-        verdict = f"Collapse appears in no nonlinear network within {_ends(fitted['epochs'], 'g')} epochs"
+        verdict = f"Collapse appears in no nonlinear network within {_ends(rows['epochs'], 'g')} epochs"
     return f"{verdict} (CDNV at most {COLLAPSED:g}): {'; '.join(parts)}; test accuracy is {joined(tests)}{missed}."
 
 

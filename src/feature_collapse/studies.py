@@ -14,7 +14,6 @@ from feature_collapse.summaries import summarise, varying
 
 PARTS = ("training", "words", "words_weighted_by_mu", "u", "objective")
 NUMBERS = ("alignment", "alignment_weighted_by_mu", "norm_follows_mu", "u_norm_follows_met")
-BRACKETS = "95% bootstrap intervals in brackets, left out where the digits do not tell their ends apart"
 # Of what varies, what follows from the rest: a run's epochs from its steps, lambda_W from lambda_U and the network.
 FOLLOWS = ("epochs", "lambda_W")
 ACCURACIES = {"training_train_accuracy": "train accuracy", "training_test_accuracy": "test accuracy"}
@@ -114,10 +113,14 @@ def _numbers_shown(rows: pd.DataFrame) -> pd.DataFrame:
 def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
     """Question, answer, table and number of runs of a study."""
     seeds = rows["seed"].nunique()
+    means = (
+        f"Means over {seeds} seeds with 95% bootstrap intervals in brackets, left out where the digits do not tell "
+        "their ends apart"
+    )
     parts = [
         f"# {question}",
         ANSWERS[name](rows),
-        f"{f'Means over {seeds} seeds with {BRACKETS}' if seeds > 1 else 'One seed'}; {len(rows)} runs. "
+        f"{means if seeds > 1 else 'One seed'}; {len(rows)} runs. "
         "Means over words are weighted by their frequency. The measures are defined in "
         "`src/feature_collapse/collapse.py`; what varies is named as in `config/experiments.yaml`.",
         _table(shown(name, rows)),
