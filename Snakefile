@@ -6,9 +6,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from feature_collapse import captions, resources
-from feature_collapse.config import Config, ConfigError
-from feature_collapse.locks import forget_dead_locks, forget_the_future
+from feature_collapse.workflow import captions, resources
+from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.dag import code
+from feature_collapse.workflow.recovery import forget_dead_locks, forget_the_future
 
 gc.set_threshold(100_000)  # jobs of thousands of runs are objects that stay: do not look over and over whether they do
 ALIVE = forget_dead_locks()  # a killed Snakemake is no reason to unlock by hand
@@ -63,11 +64,6 @@ def runs_of(scale):
 def experiment(wildcards):
     """All settings of a run, as one dictionary: a change of any of them reruns this run and no other."""
     return experiment_of(wildcards).model_dump()
-
-
-def code(*modules):
-    """The modules a rule runs. Editing one of them makes what the rule made out of date."""
-    return [f"src/feature_collapse/{module}.py" for module in ("config", "artifacts", *modules)]
 
 
 WHOLE_WORK = sum(resources.products(run.experiment) for run in runs_of("").values())
@@ -265,7 +261,7 @@ for study in CONFIG.studies:
 
 rule data:
     input:
-        code=code("data"),
+        code=code("stages.data"),
     output:
         data="results/{run}/data.safetensors",
     log:
@@ -286,7 +282,7 @@ rule data:
 
 rule train:
     input:
-        code=code("data", "networks", "products", "collapse", "progress", "training"),
+        code=code("stages.train"),
         data="results/{run}/data.safetensors",
     output:
         weights="results/{run}/weights.safetensors",
@@ -314,7 +310,7 @@ rule train:
 
 rule features:
     input:
-        code=code("data", "networks", "collapse", "features"),
+        code=code("stages.features"),
         data="results/{run}/data.safetensors",
         weights="results/{run}/weights.safetensors",
         history="results/{run}/history.csv",
@@ -339,7 +335,7 @@ rule features:
 
 rule figure:
     input:
-        code=code("diagrams", "figures", "predictions", "theory"),
+        code=code("show.paper"),
         data=figure_inputs,
     output:
         pdf="figures/{scale}{name}.pdf",
@@ -356,7 +352,7 @@ rule figure:
 
 rule animation:
     input:
-        code=code("animation", "diagrams", "figures", "predictions", "progress", "theory", "trajectories"),
+        code=code("show.animation"),
         data=snapshot_inputs,
     output:
         gif="figures/{scale}collapse.gif",
@@ -373,7 +369,7 @@ rule animation:
 
 rule moving:
     input:
-        code=code("pages"),
+        code=code("workflow.pages"),
         gif="figures/{scale}collapse.gif",
     output:
         svg=shown("figures/{scale}collapse.svg"),
@@ -389,8 +385,8 @@ rule moving:
 
 rule explorer:
     input:
-        code=code("diagrams", "explorer", "figures", "predictions", "theory", "trajectories"),
-        template="src/feature_collapse/explorer.html",
+        code=code("show.explorer"),
+        template="src/feature_collapse/show/explorer.html",
         data=snapshot_inputs,
     output:
         page="results/{scale}explorer.html",
@@ -406,7 +402,7 @@ rule explorer:
 
 rule reproduction:
     input:
-        code=code("reproduction"),
+        code=code("evidence.reproduction"),
         paper="config/paper.yaml",
         metrics=all_metrics,
     output:
@@ -424,7 +420,7 @@ rule reproduction:
 
 rule theory:
     input:
-        code=code("predictions", "theory"),
+        code=code("theory.predictions"),
         metrics=all_metrics,
     output:
         csv="results/{scale}theory.csv",
@@ -441,7 +437,7 @@ rule theory:
 
 rule enumeration:
     input:
-        code=code("enumeration", "progress", "theory"),
+        code=code("theory.enumeration"),
     output:
         csv="results/{scale}enumeration.csv",
         md="results/{scale}enumeration.md",
@@ -461,7 +457,7 @@ rule enumeration:
 rule claims:
     """Evidence of studies counts where it is there; it is never a reason to run them."""
     input:
-        code=code("claims", "reproduction"),
+        code=code("evidence.claims"),
         claims="config/claims.yaml",
         theory="results/{scale}theory.csv",
         enumeration="results/{scale}enumeration.csv",
@@ -483,7 +479,7 @@ rule claims:
 
 rule page:
     input:
-        code=code("pages"),
+        code=code("workflow.pages"),
         table="results/{scale}{table}.md",
     output:
         html=shown("results/{scale}{table}.html"),
@@ -499,7 +495,7 @@ rule page:
 
 rule study:
     input:
-        code=code("answers", "data", "predictions", "progress", "reproduction", "studies", "summaries", "theory"),
+        code=code("evidence.studies"),
         metrics=study_metrics,
         paper="config/paper.yaml",
     output:
@@ -520,17 +516,7 @@ rule study:
 
 rule study_figure:
     input:
-        code=code(
-            "answers",
-            "data",
-            "diagrams",
-            "figures",
-            "predictions",
-            "reproduction",
-            "study_figures",
-            "summaries",
-            "theory",
-        ),
+        code=code("show.studies"),
         paper="config/paper.yaml",
         rows=lambda w: f"results/{w.scale}studies/{PICTURES[w.picture]}.csv",
         features=study_features,
@@ -552,7 +538,7 @@ rule study_figure:
 rule crate:
     """Not among the targets: an archive is made when one is asked for."""
     input:
-        code=code("crate"),
+        code=code("stages.crate"),
         citation="CITATION.cff",
         made=lambda w: everything(w.scale),
     output:

@@ -13,7 +13,8 @@ import torch
 import workflow
 from hypothesis import settings
 
-from feature_collapse.config import Config, Experiment, Run
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.workflow.config import Config, Run
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,7 +15,7 @@ import pandas as pd
 import workflow
 from workflow import AWKWARD_NAME, PROJECT
 
-from feature_collapse import artifacts
+from feature_collapse.workflow import artifacts
 
 FULL_SIZE = "results/fig4b+epochs=1+records=1/seed0/metrics.json"
 LAST_FIRST = [f"results/{run}/metrics.json" for run in reversed(workflow.smoke_runs())]

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from feature_collapse import data, features, figures, training
-from feature_collapse.config import Experiment, Run
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.show import paper as figures
+from feature_collapse.stages import data as data_stage
+from feature_collapse.stages import features as features_stage
+from feature_collapse.stages import train
+from feature_collapse.workflow.config import Run
 
 SETTINGS = {
     "fig3": {},
@@ -22,9 +26,9 @@ def four_runs(tiny: Callable[..., Experiment], folder: Path) -> dict[str, Run]:
         patch.chdir(folder)
         runs = {name: Run(f"tiny_{name}/seed0", "", tiny(**changes), 0) for name, changes in SETTINGS.items()}
         for run in runs.values():
-            data.make(run)
-            training.make(run, quiet=True)
-            features.make(run)
+            data_stage.make(run)
+            train.make(run, quiet=True)
+            features_stage.make(run)
     return runs
 
 

@@ -5,8 +5,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from feature_collapse.config import Config, Experiment
-from feature_collapse.studies import NUMBERS, row
+from feature_collapse.evidence.studies import NUMBERS, row
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.workflow.config import Config
 
 NOISE = 0.05  # standard deviation of what the seed adds, relative
 SIGMA = (35.0, 34.0, 0.2)

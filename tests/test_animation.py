@@ -14,9 +14,11 @@ from matplotlib.colors import to_rgb
 from moving import four_runs, show
 from PIL import Image
 
-from feature_collapse import animation, figures, trajectories
-from feature_collapse.config import Config, Experiment, Run
-from feature_collapse.trajectories import Trajectory
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.show import animation, trajectories
+from feature_collapse.show import paper as figures
+from feature_collapse.show.trajectories import Trajectory
+from feature_collapse.workflow.config import Config, Run
 
 
 @pytest.fixture(scope="module", autouse=True)

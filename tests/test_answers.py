@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import tables
 
-from feature_collapse import answers, data, reproduction
-from feature_collapse.answers import (
+from feature_collapse.evidence import answers, reproduction
+from feature_collapse.evidence.answers import (
     ANSWERS,
     NAMES,
     Estimate,
@@ -22,7 +22,8 @@ from feature_collapse.answers import (
     trained,
     untrained,
 )
-from feature_collapse.config import Config
+from feature_collapse.model import data
+from feature_collapse.workflow.config import Config
 
 ACCURATE, POOR = 1.0, 0.5  # test accuracies
 CLOSE, APART = 0.01, 0.5  # CDNV

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from feature_collapse import artifacts
-from feature_collapse.artifacts import ArtifactError
-from feature_collapse.config import Run
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.artifacts import ArtifactError
+from feature_collapse.workflow.config import Run
 
 ARRAYS = {"W": np.arange(12, dtype=np.float32).reshape(4, 3), "z": np.array([0, 2, 1], dtype=np.uint8)}
 CONTENT = {"loss": 0.1, "tiny": 1e-05, "sigma": [3.0, 2.5], "name": "h*", "nothing": None}

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
-from feature_collapse import benchmark
-from feature_collapse.benchmark import CONTENDERS
+from feature_collapse.stages import benchmark
+from feature_collapse.stages.benchmark import CONTENDERS
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from feature_collapse import captions, features, training
-from feature_collapse.captions import Caption
-from feature_collapse.config import Config, ConfigError, Run
-from feature_collapse.data import make as make_data
+from feature_collapse.stages import features as features_stage
+from feature_collapse.stages import train
+from feature_collapse.stages.data import make as make_data
+from feature_collapse.workflow import captions
+from feature_collapse.workflow.captions import Caption
+from feature_collapse.workflow.config import Config, ConfigError, Run
 
 FILE = "config/captions.yaml"
 
@@ -62,8 +64,8 @@ def test_numbers_are_those_of_the_run(config: Config, tmp_path: Path, monkeypatc
     run = Run(run.name, run.scale, run.experiment.model_copy(update={"epochs": 2, "records": 2}), run.seed)
     monkeypatch.setattr(Config, "runs", lambda self, scale: {("fig3", 0): run})
     make_data(run)
-    training.make(run, 1, quiet=True)
-    features.make(run)
+    train.make(run, 1, quiet=True)
+    features_stage.make(run)
     metrics = captions.artifacts.read_json(run.folder / "metrics.json", run)
     seen = "{fig3[words][sigma][0]:.3g}; {fig3_k50[words][sigma][0]:.3g}"
     entries = {"figure3": entry(seen=seen)}

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
-from feature_collapse.claims import Claim, Measure, evaluate, markdown, read_claims
-from feature_collapse.collapse import MEASURES, alignment
-from feature_collapse.config import Config, ConfigError
-from feature_collapse.features import describe, principal_components
+from feature_collapse.evidence.claims import Claim, Measure, evaluate, markdown, read_claims
+from feature_collapse.model.collapse import MEASURES, alignment
+from feature_collapse.model.features import describe, principal_components
+from feature_collapse.workflow.config import Config, ConfigError
 
 PLAIN, NORMALISED = ("fig3", "fig4a", "fig4b"), ("fig4c",)
 

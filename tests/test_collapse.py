@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from feature_collapse import collapse
-from feature_collapse.collapse import MEASURES, alignment
-from feature_collapse.networks import NORMALISATIONS
+from feature_collapse.model import collapse
+from feature_collapse.model.collapse import MEASURES, alignment
+from feature_collapse.model.networks import NORMALISATIONS
 
 seeds = st.integers(0, 10**6)
 

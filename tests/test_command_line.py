@@ -190,7 +190,7 @@ def test_what_is_not_there_is_refused(finished: Path, monkeypatch: pytest.Monkey
     def save(figure: object, stem: Path) -> None:
         raise AssertionError(f"{stem} would have been written")
 
-    monkeypatch.setattr("feature_collapse.figures.save", save)
+    monkeypatch.setattr("feature_collapse.show.paper.save", save)
     before = workflow.contents(finished)
     assert_refused(call(*arguments), *NO_SUCH_THING[arguments])
     assert workflow.contents(finished) == before

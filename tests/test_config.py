@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from feature_collapse.config import Config, ConfigError, Experiment, Run
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.workflow.config import Config, ConfigError, Run
 
 SIZES = ["n_c", "n_w", "L", "K", "n_spl", "n_test", "d", "batch_size", "epochs", "records"]
 REALS = ["zipf_exponent", "init_scale", "lr", "lambda_W", "lambda_U"]

@@ -16,9 +16,9 @@ from rocrate_validator.models import Severity, ValidationSettings
 from rocrate_validator.services import validate
 from workflow import PROJECT, Smoke
 
-from feature_collapse import crate
 from feature_collapse.__main__ import main
-from feature_collapse.config import Config
+from feature_collapse.stages import crate
+from feature_collapse.workflow.config import Config
 
 ARCHIVE = Path("results/smoke") / crate.NAME
 # The validator reads what the terms of RO-Crate 1.1 mean from the address below: a copy of it, as it was published
@@ -96,7 +96,12 @@ def test_it_holds_the_workflow_and_all_that_it_made_and_describes_each_file(proj
     graph = json.loads(held.pop("ro-crate-metadata.json"))["@graph"]
     del held["ro-crate-preview.html"]
     assert {name: made[name] for name in held} == held
-    assert {"Snakefile", "requirements.txt", "config/experiments.yaml", "src/feature_collapse/training.py"} <= set(held)
+    assert {
+        "Snakefile",
+        "requirements.txt",
+        "config/experiments.yaml",
+        "src/feature_collapse/model/training.py",
+    } <= set(held)
     assert {f"figures/smoke/{name}.{kind}" for name in workflow.FIGURES for kind in ("pdf", "png")} <= set(held)
     assert {f"results/{run}/run.json" for run in workflow.smoke_runs()} <= set(held)
     assert {f"results/smoke/{name}.csv" for name in ("reproduction", "theory", "enumeration", "claims")} <= set(held)

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from feature_collapse import artifacts, data
-from feature_collapse.config import Experiment, Run
+from feature_collapse.model import data
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.stages import data as data_stage
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.config import Run
 
 LAWS = {"uniform": {"mu": "uniform"}, "zipf": {"mu": "zipf"}, "zipf 0.5": {"mu": "zipf", "zipf_exponent": 0.5}}
 UNLIKELY = 1e-4  # a p-value below this in one of the few dozen tests here is no accident; the seeds are fixed
@@ -223,7 +226,7 @@ def test_global_random_state_is_neither_used_nor_moved(tiny: Callable[..., Exper
 
 
 def test_make_writes_what_generate_draws(run: Run) -> None:
-    data.make(run)
+    data_stage.make(run)
     arrays, _ = artifacts.read_arrays(run.folder / "data.safetensors", run)
     assert {name: array.tolist() for name, array in arrays.items()} == numbers(data.generate(run.experiment, run.seed))
 

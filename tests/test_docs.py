@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import workflow
 
-from feature_collapse import docs
-from feature_collapse.config import Config
+from feature_collapse.stages import docs
+from feature_collapse.workflow.config import Config
 
 
 def test_every_number_in_the_readme_is_that_of_the_tables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from feature_collapse import enumeration, theory
-from feature_collapse.enumeration import Problem
+from feature_collapse.theory import enumeration
+from feature_collapse.theory import theorems as theory
+from feature_collapse.theory.enumeration import Problem
 
 H = Problem(n_c=2, L=2, s_c=2, d=3, zipf_exponent=1, network="h", lam=0.05)
 H_STAR = replace(H, network="h*")

@@ -17,11 +17,12 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from feature_collapse import explorer, trajectories
-from feature_collapse.collapse import MEASURES
-from feature_collapse.config import Config, Experiment, Run
-from feature_collapse.diagrams import MARKERS
-from feature_collapse.trajectories import Trajectory
+from feature_collapse.model.collapse import MEASURES
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.show import explorer, trajectories
+from feature_collapse.show.diagrams import MARKERS
+from feature_collapse.show.trajectories import Trajectory
+from feature_collapse.workflow.config import Config, Run
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from feature_collapse import artifacts, collapse, data, features, training
-from feature_collapse.artifacts import ArtifactError
-from feature_collapse.config import Experiment, Run
+from feature_collapse.model import collapse, data, features, training
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.stages import data as data_stage
+from feature_collapse.stages import features as features_stage
+from feature_collapse.stages import train
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.artifacts import ArtifactError
+from feature_collapse.workflow.config import Run
 
 seeds = st.integers(0, 10**6)
 
@@ -151,14 +156,14 @@ def trained(
     """A tiny run with its data and weights on disk, below the working directory."""
     monkeypatch.chdir(tmp_path)
     run = Run("tiny/seed0", "", tiny(normalisation=request.param, mu="zipf", d=12), 0)
-    data.make(run)
-    training.make(run, quiet=True)
+    data_stage.make(run)
+    train.make(run, quiet=True)
     return run
 
 
 def test_arrays_are_those_of_the_trained_network(trained: Run) -> None:
     e = trained.experiment
-    features.make(trained)
+    features_stage.make(trained)
     arrays, _ = artifacts.read_arrays(trained.folder / "features.safetensors", trained)
     weights, _ = artifacts.read_arrays(trained.folder / "weights.safetensors", trained)
     tensors = data.generate(e, 0)
@@ -180,7 +185,7 @@ def test_arrays_are_those_of_the_trained_network(trained: Run) -> None:
 
 def test_metrics_are_those_of_the_trained_network(trained: Run) -> None:
     e = trained.experiment
-    features.make(trained)
+    features_stage.make(trained)
     metrics = artifacts.read_json(trained.folder / "metrics.json", trained)
     arrays, _ = artifacts.read_arrays(trained.folder / "features.safetensors", trained)
     weights, _ = artifacts.read_arrays(trained.folder / "weights.safetensors", trained)
@@ -209,9 +214,9 @@ def test_metrics_are_those_of_the_trained_network(trained: Run) -> None:
 
 def test_make_twice_gives_the_same_bytes(trained: Run) -> None:
     files = [trained.folder / "features.safetensors", trained.folder / "metrics.json"]
-    features.make(trained)
+    features_stage.make(trained)
     first = [file.read_bytes() for file in files]
-    features.make(trained)
+    features_stage.make(trained)
     assert [file.read_bytes() for file in files] == first
 
 
@@ -222,7 +227,7 @@ def test_missing_or_damaged_input_is_refused_and_nothing_written(trained: Run, n
     for damaged in (whole[: len(whole) // 2], None):
         path.write_bytes(damaged) if damaged is not None else path.unlink()
         with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
-            features.make(trained)
+            features_stage.make(trained)
         assert not (trained.folder / "features.safetensors").exists()
         assert not (trained.folder / "metrics.json").exists()
 
@@ -230,7 +235,7 @@ def test_missing_or_damaged_input_is_refused_and_nothing_written(trained: Run, n
 def test_weights_of_another_configuration_are_refused(trained: Run, tiny: Callable[..., Experiment]) -> None:
     changed = trained.experiment.model_copy(update={"lr": 0.5})
     with pytest.raises(ArtifactError, match="as it is configured now"):
-        features.make(Run(trained.name, "", changed, 0))
+        features_stage.make(Run(trained.name, "", changed, 0))
 
 
 def test_vectors_on_a_line_can_be_described(
@@ -238,9 +243,9 @@ def test_vectors_on_a_line_can_be_described(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = Run("tiny/seed0", "", tiny(n_c=2, n_w=4, d=2, K=2, L=1), 0)
-    data.make(run)
-    training.make(run, quiet=True)
-    features.make(run)
+    data_stage.make(run)
+    train.make(run, quiet=True)
+    features_stage.make(run)
     assert artifacts.read_arrays(run.folder / "features.safetensors", run)[0]["u_plane"].shape == (2, 2)
 
 

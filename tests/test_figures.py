@@ -12,10 +12,18 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from feature_collapse import artifacts, data, diagrams, features, figures, study_figures, training
-from feature_collapse.artifacts import ArtifactError
-from feature_collapse.config import Config, ConfigError, Experiment, Run
-from feature_collapse.diagrams import COLOURS, MARKERS
+from feature_collapse.model import data
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.show import diagrams
+from feature_collapse.show import paper as figures
+from feature_collapse.show import studies as study_figures
+from feature_collapse.show.diagrams import COLOURS, MARKERS
+from feature_collapse.stages import data as data_stage
+from feature_collapse.stages import features as features_stage
+from feature_collapse.stages import train
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.artifacts import ArtifactError
+from feature_collapse.workflow.config import Config, ConfigError, Run
 
 LINEAR_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 # Machado, Oliveira, Fernandes, 2009, https://doi.org/10.1109/TVCG.2009.113: on linear RGB, at full severity
@@ -265,9 +273,9 @@ def test_figure_is_drawn_from_the_files_of_its_run(
     monkeypatch.chdir(tmp_path)
     run = Run("smoke/fig4b/seed0", "smoke", tiny(), 0)
     monkeypatch.setattr(figures, "shown_run", lambda scale, experiment, config: run)
-    data.make(run)
-    training.make(run, quiet=True)
-    features.make(run)
+    data_stage.make(run)
+    train.make(run, quiet=True)
+    features_stage.make(run)
     figures.make("smoke/figure4b", config)
     assert (tmp_path / "figures/smoke/figure4b.png").read_bytes()[:4] == b"\x89PNG"
     assert (tmp_path / "figures/smoke/figure4b.pdf").read_bytes()[:4] == b"%PDF"

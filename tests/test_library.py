@@ -59,8 +59,8 @@ def test_help_does_not_wait_for_what_training_needs() -> None:
 
 def test_a_name_brings_its_module_and_what_that_needs_only() -> None:
     loaded = loaded_by("from feature_collapse import theorem1")
-    assert "feature_collapse.theory" in loaded
-    assert not loaded & {"torch", "feature_collapse.training", "feature_collapse.figures"}
+    assert "feature_collapse.theory.theorems" in loaded
+    assert not loaded & {"torch", "feature_collapse.model.training", "feature_collapse.show.paper"}
 
 
 def test_the_example_is_short_and_runs(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from feature_collapse.config import Experiment
-from feature_collapse.networks import ARCHITECTURES, NORMALISATIONS, Network
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.networks import ARCHITECTURES, NORMALISATIONS, Network
 
 EPS = 1e-5  # PyTorch's LayerNorm adds it to the variance
 

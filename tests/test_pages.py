@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from feature_collapse import pages
-from feature_collapse.artifacts import ArtifactError
+from feature_collapse.workflow import pages
+from feature_collapse.workflow.artifacts import ArtifactError
 
 
 def test_a_table_is_a_page_of_its_own_that_runs_nothing(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_collapse import data, predictions, theory
-from feature_collapse.config import Config
-from feature_collapse.predictions import assumptions, compare, law, markdown, predict
+from feature_collapse.model import data
+from feature_collapse.theory import predictions
+from feature_collapse.theory import theorems as theory
+from feature_collapse.theory.predictions import assumptions, compare, law, markdown, predict
+from feature_collapse.workflow.config import Config
 
 
 @pytest.mark.parametrize(

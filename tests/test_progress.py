@@ -13,9 +13,11 @@ import pytest
 import workflow
 from click.testing import CliRunner
 
-from feature_collapse import benchmark, enumeration, studies
 from feature_collapse.__main__ import main
-from feature_collapse.progress import LINES, Progress, track
+from feature_collapse.evidence import studies
+from feature_collapse.stages import benchmark
+from feature_collapse.theory import enumeration
+from feature_collapse.workflow.progress import LINES, Progress, track
 
 
 class Terminal(io.StringIO):
@@ -61,7 +63,7 @@ def test_a_bar_says_how_things_stand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_time_left_is_that_of_what_was_not_there_before(capsys: pytest.CaptureFixture, monkeypatch) -> None:
-    monkeypatch.setattr("feature_collapse.progress.time.monotonic", iter([0.0, 60.0]).__next__)
+    monkeypatch.setattr("feature_collapse.workflow.progress.time.monotonic", iter([0.0, 60.0]).__next__)
     progress = Progress("work", 100, "piece", done=90)
     for _ in range(5):
         progress.update()

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from feature_collapse import artifacts, reproduction
-from feature_collapse.artifacts import ArtifactError
-from feature_collapse.config import Config, ConfigError
-from feature_collapse.reproduction import Paper, Tolerance
+from feature_collapse.evidence import reproduction
+from feature_collapse.evidence.reproduction import Paper, Tolerance
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.artifacts import ArtifactError
+from feature_collapse.workflow.config import Config, ConfigError
 
 # What the authors' notebooks printed at the last epoch, and the norms of §3.2: copied from there, not from paper.yaml.
 TRAINING = {

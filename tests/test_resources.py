@@ -8,9 +8,10 @@ import pytest
 import workflow
 from workflow import Smoke
 
-from feature_collapse import resources
-from feature_collapse.config import Config, Experiment
-from feature_collapse.scale import Costs
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.stages.scale import Costs
+from feature_collapse.workflow import resources
+from feature_collapse.workflow.config import Config
 
 
 def assert_fits(e: Experiment, threads: int, seconds: float, memory_mb: float) -> None:

@@ -7,8 +7,8 @@ import pytest
 import workflow
 from workflow import Smoke
 
-from feature_collapse import scale
-from feature_collapse.config import Config, ConfigError
+from feature_collapse.stages import scale
+from feature_collapse.workflow.config import Config, ConfigError
 
 
 @pytest.fixture

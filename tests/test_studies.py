@@ -12,9 +12,15 @@ import pytest
 import workflow
 from ruamel.yaml import YAML
 
-from feature_collapse import answers, artifacts, data, features, studies, study_figures, training
-from feature_collapse.config import Config, ConfigError, Experiment, Run
-from feature_collapse.studies import NUMBERS, row
+from feature_collapse.evidence import answers, studies
+from feature_collapse.evidence.studies import NUMBERS, row
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.show import studies as study_figures
+from feature_collapse.stages import data as data_stage
+from feature_collapse.stages import features as features_stage
+from feature_collapse.stages import train
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.config import Config, ConfigError, Run
 
 
 @pytest.fixture
@@ -104,7 +110,7 @@ def test_a_study_at_a_scale_runs_at_that_scale(config: Config) -> None:
 
 
 def test_the_transition_is_crossed_by_both_laws(config: Config) -> None:
-    from feature_collapse.predictions import predict
+    from feature_collapse.theory.predictions import predict
 
     for law in ("uniform", "zipf"):
         learned = {predict(r.experiment).norm_u > 0 for r in config.study("lambda") if r.experiment.mu == law}
@@ -222,9 +228,9 @@ def made(config: Config, root: Path, tmp_path_factory: pytest.TempPathFactory) -
         os.chdir(folder)
         try:
             for run in {run.name: run for study in config.studies for run in config.study(study, "smoke")}.values():
-                data.make(run)
-                training.make(run, quiet=True)
-                features.make(run)
+                data_stage.make(run)
+                train.make(run, quiet=True)
+                features_stage.make(run)
             for study in config.studies:
                 studies.make(study, "smoke", config, quiet=True)
                 study_figures.make(study, "smoke", config)

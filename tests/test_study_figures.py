@@ -17,9 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from feature_collapse import figures, reproduction, study_figures
-from feature_collapse.answers import TEST, Estimate, U, onset, paper_numbers, pick
-from feature_collapse.config import Config
+from feature_collapse.evidence import reproduction
+from feature_collapse.evidence.answers import TEST, Estimate, U, onset, paper_numbers, pick
+from feature_collapse.show import paper as figures
+from feature_collapse.show import studies as study_figures
+from feature_collapse.workflow.config import Config
 
 CONFIG = Config(Path(__file__).parents[1] / "config/experiments.yaml")
 STUDIES = [study for study in [*study_figures.FIGURES, "mechanism"] if study != "lambda"]

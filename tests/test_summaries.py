@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_collapse.summaries import interval, summarise, varying
+from feature_collapse.evidence.summaries import interval, summarise, varying
 
 
 def ends(*values: float) -> tuple[float, float]:

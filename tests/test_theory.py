@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from feature_collapse import theory
+from feature_collapse.theory import theorems as theory
 
 FIGURE3 = {"n_c": 3, "n_w": 1200, "L": 15, "K": 1000, "lam": 0.001}
 FIGURE4A = {"n_c": 3, "L": 15, "K": 1000, "lam": 0.001}

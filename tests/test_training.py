@@ -21,11 +21,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from feature_collapse import artifacts, data, networks, training
-from feature_collapse.config import Config, Experiment, Run
-from feature_collapse.networks import ARCHITECTURES, NORMALISATIONS, Network
-from feature_collapse.textbook import TextbookNetwork, textbook_optimiser, textbook_step
-from feature_collapse.training import AutogradStep, FusedStep, Training, TrainingError, record_steps
+from feature_collapse.model import data, networks, training
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.networks import ARCHITECTURES, NORMALISATIONS, Network
+from feature_collapse.model.textbook import TextbookNetwork, textbook_optimiser, textbook_step
+from feature_collapse.model.training import AutogradStep, FusedStep, Training, TrainingError, record_steps
+from feature_collapse.stages import data as data_stage
+from feature_collapse.stages import train
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.config import Config, Run
 
 
 def batches(e: Experiment, number: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -456,7 +460,7 @@ def test_device_that_is_not_there_fails_in_one_line(
 @pytest.fixture
 def prepared(run: Run, process: None) -> Run:
     """A tiny run with its data on disk."""
-    data.make(run)
+    data_stage.make(run)
     return run
 
 
@@ -468,7 +472,7 @@ def outputs(run: Run) -> dict[str, bytes]:
 
 
 def test_make_writes_what_training_gives(prepared: Run) -> None:
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     whole = trained(prepared.experiment)
     arrays, _ = artifacts.read_arrays(prepared.folder / "weights.safetensors", prepared)
     assert same({name: torch.from_numpy(array) for name, array in arrays.items()}, whole.network.weights())
@@ -494,14 +498,14 @@ def stop_at(run: Run, steps: int, number: signal.Signals = signal.SIGTERM) -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Training, "step", interrupted)
         with pytest.raises(SystemExit, match="a rerun goes on from there"):
-            training.make(run, quiet=True)
+            train.make(run, quiet=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_leaves_a_checkpoint_from_which_the_same_bytes_come(
     prepared: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     expected = outputs(prepared)
     for name in (*OUTPUTS, "run.json"):
         (prepared.folder / name).unlink()
@@ -513,7 +517,7 @@ def test_signal_leaves_a_checkpoint_from_which_the_same_bytes_come(
 
     taken = []
     monkeypatch.setattr(Training, "step", lambda self: (taken.append(self.steps), step(self)))
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     assert taken == list(range(6, prepared.experiment.steps))
     assert outputs(prepared) == expected
     assert not (prepared.folder / "checkpoint.safetensors").exists()
@@ -526,7 +530,7 @@ def test_checkpoint_of_another_configuration_is_not_taken_up(
     state, notes = Training(other.experiment, 0, data.generate(other.experiment, 0)).state()
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
     artifacts.write_arrays(prepared.folder / "checkpoint.safetensors", other, arrays, seconds=1.0, **notes)
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     assert "starting anew" in capsys.readouterr().err
     weights, _ = artifacts.read_arrays(prepared.folder / "weights.safetensors", prepared)
     assert same({k: torch.from_numpy(v) for k, v in weights.items()}, trained(prepared.experiment).network.weights())
@@ -537,7 +541,7 @@ def test_checkpoint_made_from_other_data_is_not_taken_up(prepared: Run, capsys: 
     other = data.generate(prepared.experiment, 1)
     arrays = {name: tensor.numpy() for name, tensor in other.items()}
     artifacts.write_arrays(prepared.folder / "data.safetensors", prepared, arrays)
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     assert "starting anew" in capsys.readouterr().err
     whole = training.train(prepared.experiment, 0, other)
     weights, _ = artifacts.read_arrays(prepared.folder / "weights.safetensors", prepared)
@@ -551,12 +555,12 @@ def test_checkpoint_made_by_other_code_is_not_taken_up(
     edited = Path(shutil.copy(networks.__file__, tmp_path))
     edited.write_text(edited.read_text("utf-8") + "# edited\n", "utf-8")
     monkeypatch.setattr(networks, "__file__", str(edited))
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     assert "starting anew" in capsys.readouterr().err
 
 
 def test_the_code_a_checkpoint_depends_on_is_what_training_imports(prepared: Run) -> None:
-    script = "from feature_collapse.training import Path, _made_from; print(*_made_from(Path('data.safetensors')))"
+    script = "from feature_collapse.stages.train import Path, _made_from; print(*_made_from(Path('data.safetensors')))"
     command = [sys.executable, "-c", script]
     printed = subprocess.run(command, cwd=prepared.folder, capture_output=True, text=True, check=True).stdout
     assert {"data.safetensors", "training.py", "networks.py", "collapse.py", "config.py"} <= set(printed.split())
@@ -565,7 +569,7 @@ def test_the_code_a_checkpoint_depends_on_is_what_training_imports(prepared: Run
 
 def test_training_gives_back_the_handlers_of_signals(prepared: Run) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
     stop_at(prepared, 3)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
@@ -583,9 +587,9 @@ def test_training_goes_on_where_a_checkpoint_finds_no_room(
     def refuse(path: Path, *rest: object, **notes: object) -> None:
         (full_disk if path.stem == "checkpoint" else write_arrays)(path, *rest, **notes)
 
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(artifacts, "write_arrays", refuse)
-    training.make(prepared)
+    train.make(prepared)
     assert "tiny/seed0: no checkpoint: [Errno 28] No space left on device" in capsys.readouterr().err
     assert artifacts.read_json(prepared.folder / "run.json", prepared)
     for name in OUTPUTS:
@@ -596,7 +600,7 @@ def test_training_goes_on_where_a_checkpoint_finds_no_room(
 
 def test_training_goes_on_where_its_progress_cannot_be_written(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: False, write=full_disk, flush=full_disk))
-    training.make(prepared)
+    train.make(prepared)
     assert artifacts.read_json(prepared.folder / "run.json", prepared)
 
 
@@ -605,7 +609,7 @@ def test_training_goes_on_where_its_progress_cannot_be_written(prepared: Run, mo
 def test_weight_that_is_not_finite_ends_training_at_once_and_keeps_the_last_good_checkpoint(
     prepared: Run, monkeypatch: pytest.MonkeyPatch, wrong: float, parameter: str
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
     step = Training.step
 
     def spoiled(self: Training) -> None:
@@ -617,16 +621,16 @@ def test_weight_that_is_not_finite_ends_training_at_once_and_keeps_the_last_good
     with monkeypatch.context() as patch:
         patch.setattr(Training, "step", spoiled)
         with pytest.raises(TrainingError, match=r"a weight is not finite at step 6 \(epoch 1\.5\)"):
-            training.make(prepared, quiet=True)
+            train.make(prepared, quiet=True)
     _, notes = artifacts.read_arrays(prepared.folder / "checkpoint.safetensors", prepared)
     assert notes["steps"] == 5
     assert sorted(path.name for path in prepared.folder.iterdir()) == ["checkpoint.safetensors", "data.safetensors"]
-    training.make(prepared, quiet=True)
+    train.make(prepared, quiet=True)
     assert pd.read_csv(prepared.folder / "history.csv").to_dict("records") == trained(prepared.experiment).history
 
 
 def test_training_says_where_it_is(prepared: Run, capsys: pytest.CaptureFixture) -> None:
-    training.make(prepared)
+    train.make(prepared)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
     assert lines[1].startswith("tiny/seed0: epoch 2 of 4, loss ")
@@ -635,7 +639,7 @@ def test_training_says_where_it_is(prepared: Run, capsys: pytest.CaptureFixture)
 
 def test_training_does_not_begin_without_its_data(run: Run) -> None:
     with pytest.raises(artifacts.ArtifactError, match=r"data\.safetensors: is missing"):
-        training.make(run, quiet=True)
+        train.make(run, quiet=True)
     assert not list(Path().rglob("*.csv"))
 
 
@@ -647,7 +651,7 @@ def test_concepts_that_no_latent_holds_do_not_stop_training(tiny: Callable[..., 
 
 
 def test_peak_memory_is_that_of_the_process_and_not_of_the_one_that_started_it() -> None:
-    own = "from feature_collapse.training import _peak_memory_mb as peak; print(peak())"
+    own = "from feature_collapse.stages.train import _peak_memory_mb as peak; print(peak())"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {own!r}], check=True)"
     lean, beside = (
         float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)

@@ -7,16 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_collapse import artifacts, data, features, training, trajectories
-from feature_collapse.artifacts import ArtifactError
-from feature_collapse.config import ConfigError, Experiment, Run
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.show import trajectories
+from feature_collapse.stages import data as data_stage
+from feature_collapse.stages import features as features_stage
+from feature_collapse.stages import train
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.artifacts import ArtifactError
+from feature_collapse.workflow.config import ConfigError, Run
 
 
 @pytest.fixture
 def trained(run: Run, process: None) -> Run:
-    data.make(run)
-    training.make(run, quiet=True)
-    features.make(run)
+    data_stage.make(run)
+    train.make(run, quiet=True)
+    features_stage.make(run)
     return run
 
 
@@ -63,9 +68,9 @@ def test_where_there_are_but_two_dimensions_nothing_leaves_the_plane(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = Run("tiny/seed0", "", tiny(d=2), 0)
-    data.make(run)
-    training.make(run, quiet=True)
-    features.make(run)
+    data_stage.make(run)
+    train.make(run, quiet=True)
+    features_stage.make(run)
     for plane in trajectories.read(run).plane.values():
         assert plane.shape[2] == 3
         assert plane[..., :2].any() and not plane[..., 2].any()

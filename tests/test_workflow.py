@@ -18,10 +18,10 @@ import workflow
 from ruamel.yaml import YAML
 from workflow import FIGURES, PROJECT, RUN_FILES, SETTINGS, Job, Smoke
 
-from feature_collapse import resources
 from feature_collapse.__main__ import main
-from feature_collapse.artifacts import checksum
-from feature_collapse.config import Config
+from feature_collapse.workflow import resources
+from feature_collapse.workflow.artifacts import checksum
+from feature_collapse.workflow.config import Config
 
 RUNS = workflow.smoke_runs()
 FIG4C = "smoke/fig4c/seed0"
@@ -215,14 +215,17 @@ def draws_figure_4a(job: Job) -> bool:
 
 
 EDITS: dict[str, tuple[Callable[[Path], None], Callable[[Job], bool]]] = {
-    "editing the figures draws all figures and no more": (append("src/feature_collapse/figures.py"), draws_a_figure),
-    "editing the diagrams draws all figures and no more": (append("src/feature_collapse/diagrams.py"), draws_a_figure),
+    "editing the figures draws all figures and no more": (append("src/feature_collapse/show/paper.py"), draws_a_figure),
+    "editing the diagrams draws all figures and no more": (
+        append("src/feature_collapse/show/diagrams.py"),
+        draws_a_figure,
+    ),
     "editing the page draws the page": (
-        append("src/feature_collapse/explorer.html", "<!-- edited -->"),
+        append("src/feature_collapse/show/explorer.html", "<!-- edited -->"),
         lambda job: job.rule == "explorer",
     ),
-    "editing the training trains every run": (append("src/feature_collapse/training.py"), trains),
-    "editing the table makes the tables": (append("src/feature_collapse/reproduction.py"), reads_numbers),
+    "editing the training trains every run": (append("src/feature_collapse/model/training.py"), trains),
+    "editing the table makes the tables": (append("src/feature_collapse/evidence/reproduction.py"), reads_numbers),
     "editing the paper's numbers makes the table": (append("config/paper.yaml"), makes_the_table),
     "editing an entry runs that experiment": (entry_of_4c(init_scale=0.5), of_a_run("fig4c")),
     "swapping two values of an entry runs that experiment": (

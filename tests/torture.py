@@ -25,7 +25,7 @@ import psutil
 import workflow
 from workflow import AWKWARD_NAME, PROJECT, RUN_FILES, timeless
 
-from feature_collapse import artifacts
+from feature_collapse.workflow import artifacts
 
 RUN, OTHER = "smoke/fig3/seed0", "smoke/fig4a/seed0"
 MADE = [*(f"results/{RUN}/{name}" for name in RUN_FILES), "figures/smoke/figure3.pdf", "figures/smoke/figure3.png"]
@@ -80,7 +80,7 @@ class Rack:
         else:
             workflow.copy_project(folder)
         if impatient and not finished:
-            module = folder / "src/feature_collapse/training.py"
+            module = folder / "src/feature_collapse/model/training.py"
             text, changed = re.subn("^CHECKPOINT_SECONDS = .*", QUICKLY, module.read_text("utf-8"), flags=re.MULTILINE)
             assert changed
             module.write_text(text, "utf-8")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from feature_collapse.config import Config
+from feature_collapse.workflow.config import Config
 
 PROJECT = Path(__file__).parents[1]
 SETTINGS = "config/experiments.yaml"

@@ -12,11 +12,12 @@ __version__ = "0.1.0"
 # before: `import feature_collapse`, the command line's help and Snakemake do not wait seconds for torch, and a rule of
 # the workflow imports the modules it names and no others.
 _HOME = {
-    "config": ["Config", "ConfigError", "Experiment", "Run"],
-    "data": ["generate", "generator", "word_frequencies", "draw_latents", "draw_sentences", "labels"],
-    "networks": ["NORMALISATIONS", "Network"],
-    "training": ["Training", "TrainingError", "accuracy", "train"],
-    "collapse": [
+    "workflow.config": ["Config", "ConfigError", "Run"],
+    "model.experiment": ["Experiment"],
+    "model.data": ["generate", "generator", "word_frequencies", "draw_latents", "draw_sentences", "labels"],
+    "model.networks": ["NORMALISATIONS", "Network"],
+    "model.training": ["Training", "TrainingError", "accuracy", "train"],
+    "model.collapse": [
         "measure",
         "cdnv",
         "nc1",
@@ -26,8 +27,8 @@ _HOME = {
         "equinorm",
         "alignment",
     ],
-    "features": ["principal_components", "project"],
-    "theory": [
+    "model.features": ["principal_components", "project"],
+    "theory.theorems": [
         "Prediction",
         "theorem1",
         "theorem1_threshold",
@@ -36,7 +37,7 @@ _HOME = {
         "type_iii_threshold",
         "equiangular",
     ],
-    "predictions": ["predict"],
+    "theory.predictions": ["predict"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

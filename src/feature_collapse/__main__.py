@@ -9,8 +9,8 @@ from typing import TextIO
 import click
 
 from feature_collapse import __version__
-from feature_collapse.artifacts import ArtifactError
-from feature_collapse.config import Config, ConfigError
+from feature_collapse.workflow.artifacts import ArtifactError
+from feature_collapse.workflow.config import Config, ConfigError
 
 # The modules behind the verbs are imported when they are needed: torch takes seconds, and `--help` should not.
 
@@ -104,7 +104,7 @@ def data(run: str) -> None:
     Example:  python -m feature_collapse data fig4b/seed0
     """
     run = Config().run(run)
-    from feature_collapse.data import make
+    from feature_collapse.stages.data import make
 
     make(run)
 
@@ -135,7 +135,8 @@ def train(run: str, threads: int, quiet: bool) -> None:
     Example:  python -m feature_collapse train fig4b/seed0 --threads 2
     """
     run = Config().run(run)
-    from feature_collapse.training import TrainingError, make
+    from feature_collapse.model.training import TrainingError
+    from feature_collapse.stages.train import make
 
     try:
         make(run, threads, quiet)
@@ -160,7 +161,7 @@ def features(run: str) -> None:
     Example:  python -m feature_collapse features fig4b/seed0
     """
     run = Config().run(run)
-    from feature_collapse.features import make
+    from feature_collapse.stages.features import make
 
     make(run)
 
@@ -177,7 +178,7 @@ def figure(name: str) -> None:
     Writes:   figures/NAME.pdf, figures/NAME.png
     Example:  python -m feature_collapse figure quick/figure4b
     """
-    from feature_collapse.figures import make
+    from feature_collapse.show.paper import make
 
     make(name, Config())
 
@@ -192,7 +193,7 @@ def reproduction(scale: str) -> None:
     Writes:   results/[SCALE/]reproduction.csv, reproduction.md
     Example:  python -m feature_collapse reproduction --scale quick
     """
-    from feature_collapse.reproduction import make
+    from feature_collapse.evidence.reproduction import make
 
     make(scale.rstrip("/"), Config())
 
@@ -209,7 +210,7 @@ def theory(scale: str) -> None:
     Writes:   results/[SCALE/]theory.csv, theory.md
     Example:  python -m feature_collapse theory
     """
-    from feature_collapse.predictions import make
+    from feature_collapse.theory.predictions import make
 
     make(scale.rstrip("/"), Config())
 
@@ -229,7 +230,7 @@ def enumeration(scale: str, starts: int, quiet: bool) -> None:
               enumeration_gradients.csv
     Example:  python -m feature_collapse enumeration --starts 10
     """
-    from feature_collapse.enumeration import make
+    from feature_collapse.theory.enumeration import make
 
     make(scale.rstrip("/"), starts, quiet)
 
@@ -245,7 +246,7 @@ def claims(scale: str) -> None:
     Writes:   results/[SCALE/]claims.csv, claims.md
     Example:  python -m feature_collapse claims
     """
-    from feature_collapse.claims import make
+    from feature_collapse.evidence.claims import make
 
     make(scale.rstrip("/"), Config())
 
@@ -263,7 +264,7 @@ def animation(scale: str, quiet: bool) -> None:
     Writes:   figures/[SCALE/]collapse.gif, collapse.mp4
     Example:  python -m feature_collapse animation --scale quick
     """
-    from feature_collapse.animation import make
+    from feature_collapse.show.animation import make
 
     make(scale.rstrip("/"), Config(), quiet)
 
@@ -280,7 +281,7 @@ def explorer(scale: str) -> None:
     Writes:   results/[SCALE/]explorer.html
     Example:  python -m feature_collapse explorer --scale quick
     """
-    from feature_collapse.explorer import make
+    from feature_collapse.show.explorer import make
 
     make(scale.rstrip("/"), Config())
 
@@ -301,7 +302,7 @@ def study(name: str, scale: str, quiet: bool) -> None:
     Writes:   results/[SCALE/]studies/NAME.csv, NAME_summary.csv and NAME.md
     Example:  python -m feature_collapse study lambda
     """
-    from feature_collapse.studies import make
+    from feature_collapse.evidence.studies import make
 
     make(name, scale.rstrip("/"), Config(), quiet)
 
@@ -321,7 +322,7 @@ def study_figure(name: str, scale: str) -> None:
               for lambda, lambda_transition.pdf and .png
     Example:  python -m feature_collapse study_figure lambda
     """
-    from feature_collapse.study_figures import make
+    from feature_collapse.show.studies import make
 
     make(name, scale.rstrip("/"), Config())
 
@@ -338,7 +339,7 @@ def plan(scale: str, cores: int | None) -> None:
     Reads:    config/experiments.yaml, and which runs have a run.json
     Example:  python -m feature_collapse plan --scale quick --cores 4
     """
-    from feature_collapse import plan
+    from feature_collapse.workflow import plan
 
     click.echo(plan.estimate(Config(), scale, cores or plan.cores()))
 
@@ -356,7 +357,7 @@ def page(source: Path, target: Path) -> None:
     Writes:   TARGET
     Example:  python -m feature_collapse page results/theory.md theory.html
     """
-    from feature_collapse.pages import make
+    from feature_collapse.workflow.pages import make
 
     make(source, target)
 
@@ -373,7 +374,7 @@ def bench(quiet: bool) -> None:
               figures/benchmark.pdf, benchmark.png
     Example:  python -m feature_collapse bench
     """
-    from feature_collapse.benchmark import make
+    from feature_collapse.stages.benchmark import make
 
     make(Config(), quiet)
 
@@ -393,7 +394,7 @@ def scale(measure: bool, quiet: bool) -> None:
     Writes:   docs/scale.md; with --measure also the two tables
     Example:  python -m feature_collapse scale
     """
-    from feature_collapse import scale
+    from feature_collapse.stages import scale
 
     if measure:
         scale.measure(Config(), quiet)
@@ -413,7 +414,7 @@ def docs(summary: TextIO) -> None:
     Example:  snakemake --detailed-summary reported |
               python -m feature_collapse docs -
     """
-    from feature_collapse.docs import make
+    from feature_collapse.stages.docs import make
 
     make(Config(), summary.read())
 
@@ -431,7 +432,7 @@ def crate(scale: str) -> None:
     Writes:   results/[SCALE/]feature-collapse.crate.zip
     Example:  python -m feature_collapse crate
     """
-    from feature_collapse.crate import make
+    from feature_collapse.stages.crate import make
 
     make(scale.rstrip("/"), Config())
 

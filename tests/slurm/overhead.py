@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 import workflow
 from cluster import Cluster, missing
 
-from feature_collapse import scale
+from feature_collapse.stages import scale
 
 RUNS = [f"smoke/fig3/seed{seed}" for seed in range(3)]
 

@@ -1,0 +1,1 @@
+"""What the runs say: tables, hypotheses, the paper's numbers and claims."""

@@ -1,0 +1,155 @@
+"""Features of a trained network: words and u_{k,l} on their principal components, their norms and their collapse."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import rankdata
+from torch import Tensor
+
+from feature_collapse.model.collapse import MEASURES, alignment
+from feature_collapse.model.data import draw_sentences, generator, labels
+from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.networks import Network
+
+PLANE = 3  # principal components kept of each vector
+EVALUATED = 1000  # test sentences whose activations behind each layer are measured
+FRESH = 20  # fresh sentences of each class, to estimate the true risk
+
+
+def principal_components(x: Tensor) -> tuple[Tensor, Tensor]:
+    """PCA of the centred rows of x (n, d): singular values (min(n, d),) in falling order, and axes (d, min(n, d))."""
+    _, sigma, axes = torch.linalg.svd(x.double() - x.double().mean(0), full_matrices=False)
+    return sigma, axes.T
+
+
+def upright(axes: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Turn the first two principal axes (d, 2 or more) within their plane so that the direction `first` (d,) points up
+    in it and `second` (d,) to the left.
+
+    The first two singular values nearly tie in every experiment, so that their axes are fixed by rounding and little
+    else. The plane is not, and the pictures of it are comparable once they are turned alike.
+    """
+    up = axes[:, :2].T @ first
+    up = up / up.norm()
+    left = torch.stack([-up[1], up[0]])
+    if left @ (axes[:, :2].T @ second) < 0:
+        left = -left
+    turned = axes.clone()
+    turned[:, :2] = axes[:, :2] @ torch.stack([-left, up], dim=1)
+    return turned
+
+
+def project(x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Coordinates (n, 3) of the centred rows of x (n, d) on their upright principal axes, the axes (d, 3), and all
+    singular values. Where d < 3 the missing coordinates are left out."""
+    sigma, axes = principal_components(x)
+    x = x.double()
+    axes = axes[:, :PLANE]
+    means = [x[groups == g].mean(0) - x.mean(0) for g in torch.unique(groups)[:2]]
+    if axes.shape[1] >= 2 and len(means) == 2:
+        axes = upright(axes, *means)
+    return (x - x.mean(0)) @ axes, axes, sigma
+
+
+def describe(x: Tensor, groups: Tensor, sigma: Tensor, weight: Tensor | None = None) -> dict:
+    """Spectrum, norms and measures of collapse of one set of vectors, as plain numbers."""
+    norms = x.double().norm(dim=1)
+    return {
+        "sigma": sigma[:10].tolist(),
+        "norm_mean": norms.mean().item(),
+        "norm_std": norms.std(correction=0).item(),
+        **{name: f(x, groups, weight) for name, f in MEASURES.items()},
+    }
+
+
+def rank_correlation(x: Tensor, y: Tensor) -> float:
+    """Spearman's rank correlation; not a number where x or y is constant."""
+    if x.min() == x.max() or y.min() == y.max():
+        return float("nan")
+    return float(np.corrcoef(rankdata(x.numpy()), rankdata(y.numpy()))[0, 1])
+
+
+@torch.no_grad()
+def objective(experiment: Experiment, network: Network, data: dict, seed: int) -> dict[str, float]:
+    """What the theorems minimise, at a trained network: cross-entropy under the true law of the sentences, estimated on
+    fresh ones, plus the penalty `(lambda_W/2) ||W||^2 + (lambda_U/2) ||U||^2`.
+
+    Returns the cross-entropy, its standard error, the penalty and the sum, in nats; and the Frobenius norms of W and U,
+    which a penalty of zero does not tell.
+    """
+    e = experiment
+    sentences = draw_sentences(data["Z"], data["mu"], FRESH, e.n_w, generator(seed, "fresh sentences"))
+    losses = [
+        F.cross_entropy(network(x.long()), k.long(), reduction="none").double()
+        for x, k in zip(sentences.split(1000), labels(e.K, FRESH).split(1000), strict=True)
+    ]
+    loss = torch.cat(losses)
+    norm_W, norm_U = network.W.double().norm(), network.U_T.double().norm()
+    penalty = e.lambda_W / 2 * norm_W**2 + e.lambda_U / 2 * norm_U**2
+    return {
+        "cross_entropy": loss.mean().item(),
+        "standard_error": (loss.std() / len(loss) ** 0.5).item(),
+        "penalty": penalty.item(),
+        "value": (loss.mean() + penalty).item(),
+        "norm_W": norm_W.item(),
+        "norm_U": norm_U.item(),
+    }
+
+
+def norms_met(norms: Tensor, sentences: Tensor, labels: Tensor, K: int) -> Tensor:
+    """(K, L): the mean norm of the words that position l met in the training sentences of class k, given the norms
+    (n_w,) of the words, sentences (N, L) and labels (N,). Not a number for a class without sentences."""
+    total = torch.zeros(K, sentences.shape[1], dtype=torch.float64)
+    for x, k in zip(sentences.split(10_000), labels.split(10_000), strict=True):  # never copied whole
+        total.index_add_(0, k.long(), norms.double()[x.long()])
+    return total / torch.bincount(labels.long(), minlength=K)[:, None]
+
+
+@torch.no_grad()
+def extract(
+    experiment: Experiment, network: Network, data: dict[str, Tensor], seed: int
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Features of a trained network on the data of `data.generate`, and every number measured on them.
+
+    Arrays: `words` (n_w, d) after phi, `words_plane` (n_w, 3), `words_axes` (d, 3), `words_norm` (n_w,); `u_plane`
+    (K L, 3), `u_axes` (d, 3), `u_norm` (K L,); `z` (K L,) the concept of each u_{k,l}; `met_norm` (K L,) the mean norm
+    of the words that it met in training; `mu` (s_c,).
+    """
+    e = experiment
+    words, u = network.words(), network.u().detach().flatten(0, 1)
+    concepts, z = torch.arange(e.n_w) // e.s_c, data["Z"].flatten().long()
+    mu = data["mu"].repeat(e.n_c)  # of each word
+    words_plane, words_axes, words_sigma = project(words, concepts)
+    u_plane, u_axes, u_sigma = project(u, z)
+    words_norm, u_norm = words.norm(dim=1), u.norm(dim=1)
+    met_norm = norms_met(words_norm, data["train_sentences"], data["train_labels"], e.K).flatten()
+    arrays = {
+        "words": words,
+        "words_plane": words_plane,
+        "words_axes": words_axes,
+        "words_norm": words_norm,
+        "u_plane": u_plane,
+        "u_axes": u_axes,
+        "u_norm": u_norm,
+        "z": data["Z"].flatten(),
+        "met_norm": met_norm,
+        "mu": data["mu"],
+    }
+    seen = data["test_sentences"][:EVALUATED].long()
+    true = data["Z"][data["test_labels"][:EVALUATED].long()].flatten()
+    numbers = {
+        "words": describe(words, concepts, words_sigma),
+        "words_weighted_by_mu": describe(words, concepts, words_sigma, mu),
+        "u": describe(u, z, u_sigma),
+        "norm_follows_mu": rank_correlation(mu, words_norm),
+        "u_norm_follows_met": rank_correlation(met_norm[met_norm.isfinite()], u_norm[met_norm.isfinite()]),
+        "objective": objective(e, network, data, seed),
+        "alignment": alignment(words, concepts, u, z),
+        "alignment_weighted_by_mu": alignment(words, concepts, u, z, mu),
+        "layers": [
+            {name: f(x.flatten(0, 1), true, None) for name, f in MEASURES.items()} for x in network.activations(seen)
+        ],
+    }
+    return arrays, numbers

@@ -1,0 +1,235 @@
+"""The copies under `docs/` and the tables in README.md, made from a full run so that no number is typed by hand."""
+
+import io
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from feature_collapse.evidence.summaries import RESAMPLES
+from feature_collapse.workflow import artifacts, captions
+from feature_collapse.workflow.config import Config
+
+DOCS = Path("docs")
+README = Path("README.md")
+TABLES = ("reproduction", "theory", "enumeration", "enumeration_gradients", "claims", "benchmark", "studies/*")
+STUDIES = "Studies"  # the category of captions whose figures have a table of their own
+PICTURES = (".png", ".gif")
+REBUILD = "rebuild: `snakemake -c2`"  # the command, above the file that is asked of it
+WORDS = {
+    "test accuracy": "; {:.1%}",
+    "highest test accuracy": "; peak {:.1%}",
+    "mean norm of the words": "; norm {:.3g}",
+    "standard deviation of the norm of the words": " ± {:.2g}",
+    "singular value 3 of the words": "; σ₃ {:.2g}",
+}
+
+
+def runs_table(config: Config) -> pd.DataFrame:
+    """What each run took, one row a run: from `run.json`, and the processor's seconds from Snakemake's benchmark."""
+    rows = []
+    for run in config.runs().values():
+        record = artifacts.read_json(run.folder / "run.json", run)
+        rows.append(
+            {
+                "run": run.name,
+                "steps": run.experiment.steps,
+                **{key: record[key] for key in ("threads", "seconds", "peak_memory_mb")},
+                "cpu_seconds": _cpu_seconds(run.folder),
+                **record["machine"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _cpu_seconds(folder: Path) -> float:
+    return pd.read_csv(folder / "log" / "train.benchmark.tsv", sep="\t")["cpu_time"].item()
+
+
+def trained_for(summary: pd.DataFrame) -> dict[str, list[str]]:
+    """The runs to be trained for each figure, by its name, from Snakemake's detailed summary of a finished workflow."""
+    made_from = dict(zip(summary["output_file"], summary["input-file(s)"].str.split(","), strict=True))
+    training = set(summary.loc[summary["rule"] == "train", "output_file"])
+    figures = {}
+    for picture in made_from:
+        if picture.startswith("figures/") and picture.endswith(PICTURES):
+            files = [picture]
+            for file in files:
+                files += [source for source in made_from.get(file, ()) if source not in files]
+            runs = {str(Path(file).parent.relative_to("results")) for file in files if file in training}
+            figures[Path(picture).stem] = sorted(runs)
+    return figures
+
+
+def figures_table(trained: dict[str, list[str]], seconds: dict[str, float]) -> pd.DataFrame:
+    """What training for each figure by itself takes: minutes of one core, and on two cores that share its runs, the
+    longest first, one core a run."""
+    rows = []
+    for figure, runs in trained.items():
+        cores = [0.0, 0.0]
+        for run in sorted(runs, key=seconds.__getitem__, reverse=True):
+            cores[cores.index(min(cores))] += seconds[run]
+        rows.append((figure, len(runs), sum(cores) / 60, max(cores) / 60))
+    return pd.DataFrame(rows, columns=["figure", "runs", "core_minutes", "two_core_minutes"]).round(2)
+
+
+def figures_block() -> str:
+    """README's table of the figures, one row a figure, from `docs/figures.csv` and `docs/reproduction.csv`."""
+    return _rows(studies=False)
+
+
+def studies_block() -> str:
+    """The same for the figures of studies."""
+    return _rows(studies=True)
+
+
+def _rows(studies: bool) -> str:
+    minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
+    numbers = pd.read_csv(DOCS / "reproduction.csv")
+    numbers = numbers[numbers["seed"] == numbers["seed"].min()].set_index(["figure", "quantity"])
+    rows = []
+    for name, caption in captions.read().items():
+        if name in minutes.index and (caption.category == STUDIES) == studies:
+            picture = next(path for kind in PICTURES if (path := DOCS / "figures" / f"{name}{kind}").exists())
+            of, kind = minutes.loc[name], ".pdf" if picture.suffix == ".png" else picture.suffix
+            rows.append(
+                {
+                    "figure": f"[{caption.title}]({picture.as_posix()})",
+                    "shows": caption.shows,
+                    REBUILD: f"`figures/{name}{kind}`",
+                    "minutes": _minutes(of["two_core_minutes"], of["core_minutes"]),
+                }
+                | {who: _values(numbers, caption, column) for who, column in (("paper", "paper"), ("here", "ours"))}
+            )
+    if not rows:
+        return "None has been run."
+    table = pd.DataFrame(rows)
+    return table.loc[:, table.ne("").any()].to_markdown(index=False, disable_numparse=True)
+
+
+def _minutes(two_cores: float, one_core: float) -> str:
+    if one_core < 1:
+        return "< 1"
+    return f"{two_cores:.0f} ({one_core:.0f})" if one_core > two_cores else f"{one_core:.0f}"
+
+
+def _values(numbers: pd.DataFrame, caption: captions.Caption, column: str) -> str:
+    """The numbers of a caption in a few words: `100.0%; σ 35.05, 34.46, 0.1841`."""
+    words = [
+        WORDS[quantity].format(numbers.loc[(figure, quantity), column])
+        for figure, quantities in caption.numbers.items()
+        for quantity in quantities
+    ]
+    return "".join(words).removeprefix("; ")
+
+
+def picture_block() -> str:
+    """The line below README's first picture."""
+    numbers = pd.read_csv(DOCS / "reproduction.csv")
+    accuracy = numbers[numbers["quantity"] == "test accuracy"].drop_duplicates("figure").set_index("figure")["ours"]
+    return (
+        "*The paper's Figures 4b (left) and 4c (right), retrained here on the same sentences with long-tailed words. "
+        f"The plain network does not collapse, and classifies {accuracy['4b']:.1%} of fresh sentences; with "
+        f"LayerNorm words and classifier vectors collapse, and it classifies {accuracy['4c']:.1%}.*"
+    )
+
+
+def summary_block() -> str:
+    """What came out, in a few sentences, from the tables under `docs/`."""
+    numbers, claims = pd.read_csv(DOCS / "reproduction.csv"), pd.read_csv(DOCS / "claims.csv")
+    runs = pd.read_csv(DOCS / "runs.csv")
+    out = numbers[numbers["verdict"] != "within"]
+    missed = "; ".join(
+        f"Figure {row.figure}'s {row.quantity} (paper {row.paper:.4g}, here {row.ours:.4g})" for row in out.itertuples()
+    )
+    whole = figures_table({"all": list(runs["run"])}, runs.set_index("run")["cpu_seconds"].to_dict()).iloc[0]
+    within, held = numbers["verdict"] == "within", claims["verdict"] == "holds"
+    unknown = claims["verdict"].str.startswith("not run")
+    failed = "".join(f"\n  - {claim}" for claim in claims.loc[~held & ~unknown, "claim"])
+    return "\n".join(
+        [
+            f"- {within.sum()} of the paper's {len(numbers)} numbers are within their tolerance"
+            + (f"; outside: {missed}." if missed else "."),
+            f"- {held.sum()} of its {len(claims)} claims hold by the thresholds set in advance"
+            + (f"; studies to be run decide {unknown.sum()}" if unknown.any() else "")
+            + (f". Those that do not, each by one measure or more:{failed}" if failed else "."),
+            f"- Training everything takes {whole['core_minutes']:.0f} core-minutes, "
+            f"{whole['two_core_minutes']:.0f} minutes on two cores, and at most {runs['peak_memory_mb'].max():.0f} MB "
+            "of memory a job.",
+        ]
+    )
+
+
+def studies_page(config: Config) -> str:
+    """`docs/studies.md`: what studies are, then each question with its answer, its figure and what it took, in the
+    order of the configuration. A study of which `docs/` has not every run that is configured is named, and no more."""
+    minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
+    parts = [
+        "# Questions of the paper's readers, answered",
+        "A study is a grid of runs around the paper's experiments, made by the same rules; what varies is in "
+        "`config/experiments.yaml`. Where the paper's size is not needed there are fewer classes; what else "
+        "is not the paper's stands in its entry there. Numbers are means over seeds with 95% intervals, by percentile "
+        "bootstrap over the seeds "
+        f"({RESAMPLES} resamples; of so few seeds such intervals are rather too narrow). Where two intervals overlap, "
+        "nothing is concluded from the difference. Every sentence and number is made from the table of the study.",
+    ]
+    missing = []
+    for study in config.studies:
+        figure = "lambda_transition" if study == "lambda" else f"study_{study}"
+        page, table = (DOCS / "studies" / f"{study}.{kind}" for kind in ("md", "csv"))
+        rows = pd.read_csv(table) if table.exists() else pd.DataFrame({"run": []})
+        if set(rows["run"]) != {run.name for run in config.study(study)} or figure not in minutes.index:
+            missing.append(f"{config.question(study).question} `snakemake --cores all study_{study}`")
+            continue
+        question, answer, *_ = page.read_text(encoding="utf-8").split("\n\n")
+        classes, seeds = sorted(set(rows["K"])), rows["seed"].nunique()
+        size = " to ".join(f"{K}" for K in dict.fromkeys([classes[0], classes[-1]]))
+        parts += [
+            f"#{question}",
+            answer,
+            f"![{question.removeprefix('# ')}](figures/{figure}.png)",
+            f"{len(rows)} runs at K = {size} with {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{minutes.loc[figure, 'core_minutes']:.0f} core-minutes; "
+            f"[all means and intervals](studies/{page.name}), [every run](studies/{table.name}). "
+            f"Again: `snakemake --cores all study_{study}`.",
+        ]
+    if missing:
+        parts += ["## To be run", "\n".join(f"- {study}" for study in missing)]
+    return "\n\n".join(parts) + "\n"
+
+
+BLOCKS = {"picture": picture_block, "figures": figures_block, "summary": summary_block, "studies": studies_block}
+
+
+def filled(readme: str) -> str:
+    """README with each block between `<!-- name -->` and `<!-- end name -->` made anew from `docs/`."""
+    for name, block in BLOCKS.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
+        filling = begin + block() + "\n" + end
+        readme = re.sub(f"{begin}.*?{end}", lambda _, filling=filling: filling, readme, flags=re.DOTALL)
+    return readme
+
+
+def make(config: Config, summary: str) -> None:
+    """Copy the figures and tables of a full run to `docs/` and fill README's blocks from them. `summary` is what
+    `snakemake --detailed-summary` says of it. Raises ArtifactError where a run is missing."""
+    runs = runs_table(config)
+    for name in TABLES:
+        for source in (path for kind in ("csv", "md") for path in Path("results").glob(f"{name}.{kind}")):
+            target = DOCS / source.relative_to("results")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    (DOCS / "figures").mkdir(parents=True, exist_ok=True)
+    for picture in sorted(path for kind in PICTURES for path in Path("figures").glob(f"*{kind}")):
+        shutil.copyfile(picture, DOCS / "figures" / picture.name)
+    trained = trained_for(pd.read_csv(io.StringIO(summary), sep="\t"))
+    seconds = {run: _cpu_seconds(Path("results") / run) for run in {run for runs in trained.values() for run in runs}}
+    for name, table in {"runs": runs, "figures": figures_table(trained, seconds)}.items():
+        with artifacts.atomic(DOCS / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    with artifacts.atomic(DOCS / "studies.md") as temporary:
+        temporary.write_text(studies_page(config), encoding="utf-8")
+    readme = filled(README.read_text(encoding="utf-8"))
+    with artifacts.atomic(README) as temporary:
+        temporary.write_text(readme, encoding="utf-8")

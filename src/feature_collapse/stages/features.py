@@ -1,0 +1,29 @@
+"""Extract the features of a trained network and measure their collapse."""
+
+import pandas as pd
+import torch
+
+from feature_collapse.model.features import extract
+from feature_collapse.model.networks import Network
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.config import Run
+
+
+def make(run: Run) -> None:
+    """Write `features.safetensors`, the arrays of `model.features.extract`, and `metrics.json`, its numbers with those
+    of the history at the end of training and at the highest test accuracy."""
+    torch.set_num_threads(1)  # sums over many vectors would otherwise depend on the number of threads
+    data = {k: torch.from_numpy(v) for k, v in artifacts.read_arrays(run.folder / "data.safetensors", run)[0].items()}
+    weights, _ = artifacts.read_arrays(run.folder / "weights.safetensors", run)
+    history = pd.read_csv(artifacts.covered(run.folder / "history.csv", run))
+    network = Network(run.experiment, run.seed).load({name: torch.from_numpy(w) for name, w in weights.items()}).eval()
+
+    arrays, numbers = extract(run.experiment, network, data, run.seed)
+    artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()})
+    last, peak = history.iloc[-1], history.loc[history["test_accuracy"].idxmax()]
+    training = {
+        **{name: float(last[name]) for name in ("epoch", "train_loss", "train_accuracy", "test_accuracy")},
+        "peak_test_accuracy": float(peak["test_accuracy"]),
+        "peak_epoch": float(peak["epoch"]),
+    }
+    artifacts.write_json(run.folder / "metrics.json", run, {"training": training, **numbers})

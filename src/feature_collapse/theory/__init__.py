@@ -1,0 +1,1 @@
+"""The theorems as solvers, and what they predict."""

@@ -1,0 +1,252 @@
+"""The configuration: what an experiment is, and which experiment the name of a run stands for.
+
+A run is named `[scale/]experiment[+key=value...]/seedN`, for instance `fig4b/seed0`, `quick/fig4b/seed0` or
+`fig4b+n_spl=10/seed3`. The name is also the path of its folder below `results/`.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from ruamel.yaml import YAML
+
+from feature_collapse.model.experiment import Experiment
+
+CONFIG_FILE = Path("config/experiments.yaml")
+RUN_NAME = re.compile(r"(?:(\w+)/)?(\w+)((?:\+\w+=[\w.-]+)*)/seed(\d{1,9})", re.ASCII)
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Seed = Annotated[int, Field(ge=0, le=999_999_999)]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run. Its message is one line: file, key, and what would be right."""
+
+
+class _Scale(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    leave_out: list[str]
+    override: dict[str, Any]
+    thin_studies: bool = False  # of each axis of a study the first and the last value, and of its seeds the first two
+
+
+class Grid(BaseModel):
+    """Every base experiment with every combination of what varies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    base: list[str] = Field(min_length=1)  # runs without their seeds: [scale/]experiment[+key=value...]
+    vary: dict[str, Annotated[list[Any], Field(min_length=1)]]  # key -> values; "a=b" gives two keys the same value
+
+
+class Study(BaseModel):
+    """A question, and the runs that answer it: grids, with every seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    question: str
+    grids: list[Grid] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
+    on_request: bool = False  # not one of those that the target `studies` makes
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    seeds: list[Seed] = Field(min_length=1)
+    defaults: dict[str, Any]
+    experiments: dict[Name, dict[str, Any]]
+    scales: dict[Name, _Scale]
+    studies: dict[Name, Study]
+
+    @model_validator(mode="after")
+    def _left_out_are_there(self) -> Self:
+        for name, scale in self.scales.items():
+            for experiment in scale.leave_out:
+                if experiment not in self.experiments:
+                    raise ValueError(f"scales.{name}.leave_out: no experiment {experiment!r}")
+        return self
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment with one seed, resolved: `name` is also its folder below `results/`."""
+
+    name: str
+    scale: str
+    experiment: Experiment
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return Path("results") / self.name
+
+
+def read_yaml(path: Path, shape: Any) -> Any:
+    """A file of plain YAML, checked against a pydantic type. Raises ConfigError naming the file, the key and what
+    would be right."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({_one_line(error)})") from None
+    except Exception as error:  # the parser lets many kinds through: YAMLError, ValueError, KeyError, IndexError ...
+        raise ConfigError(f"{path}: not plain YAML ({_one_line(error)})") from None
+    try:
+        return TypeAdapter(shape).validate_python(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_error(error)}") from None
+
+
+class Config:
+    """The experiments of `config/experiments.yaml`, all of them checked when it is read."""
+
+    def __init__(self, path: Path = CONFIG_FILE):
+        """Read `path`. Raises ConfigError naming the file, the key and what would be right."""
+        self.path = path
+        self._file = read_yaml(path, _File)
+        for scale in ("", *self.scales):
+            for name in self.experiments(scale):
+                self._resolve(scale, name, {})
+        for scale in ("", *(name for name in self.scales if self._file.scales[name].thin_studies)):
+            for study in self.studies:
+                try:
+                    self.study(study, scale)
+                except ConfigError as error:
+                    raise ConfigError(f"{path}: studies.{study}: {error}") from None
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self._file.seeds)
+
+    @property
+    def scales(self) -> list[str]:
+        """The named scales; full size has no name."""
+        return list(self._file.scales)
+
+    def experiments(self, scale: str = "") -> list[str]:
+        """Names of the experiments that are run at a scale ('' is full size)."""
+        if scale and scale not in self.scales:
+            raise ConfigError(f"{self.path}: scales: no {scale!r}; there are {', '.join(self.scales)}")
+        left_out = self._file.scales[scale].leave_out if scale else []
+        return [name for name in self._file.experiments if name not in left_out]
+
+    def runs(self, scale: str = "") -> dict[tuple[str, int], Run]:
+        """The runs of a scale, by experiment and seed."""
+        return {
+            (experiment, seed): self.run(f"{scale}/{experiment}/seed{seed}".lstrip("/"))
+            for seed in self.seeds
+            for experiment in self.experiments(scale)
+        }
+
+    def run(self, name: str) -> Run:
+        """The run that a name stands for. Raises ConfigError for a name that stands for none."""
+        match = RUN_NAME.fullmatch(name)
+        if not match:
+            raise ConfigError(f"{name!r}: not the name of a run; write [scale/]experiment/seedN, as in fig4b/seed0")
+        scale, experiment, changes, seed = match.groups(default="")
+        known = self.experiments(scale)
+        if experiment not in known:
+            raise ConfigError(f"{self.path}: experiments: no {experiment!r}; there are {', '.join(known)}")
+        override = {}
+        for key, value in re.findall(r"\+(\w+)=([\w.-]+)", changes):
+            if key in override:
+                raise ConfigError(f"{name!r}: {key}: given twice")
+            try:
+                override[key] = YAML(typ="safe", pure=True).load(value)
+            except Exception:  # as in read_yaml
+                raise ConfigError(f"{name!r}: {key}: cannot read {value!r}") from None
+        return Run(name, scale, self._resolve(scale, experiment, override), int(seed))
+
+    def study(self, name: str, scale: str = "") -> list[Run]:
+        """The runs of a study, at the scales that its bases name, or all at `scale`.
+
+        A run takes as many steps as its base, to the nearest whole epoch, unless it is told its epochs. A value that is
+        the base's own leaves no trace in a run's name, so that studies share the runs they have in common. Raises
+        ConfigError for a study that is not there.
+        """
+        study = self.question(name)
+        self.experiments(scale)  # refuses a scale that is not there
+        thin = bool(scale) and self._file.scales[scale].thin_studies
+        experiments: dict[str, Experiment] = {}
+        for grid in study.grids:
+            axes = [[values[0], values[-1]] if thin else values for values in grid.vary.values()]
+            for base in grid.base:
+                for values in product(*axes):
+                    settings = {}
+                    for keys, value in zip(grid.vary, values, strict=True):
+                        settings |= dict.fromkeys(keys.split("="), value)
+                    run, experiment = self._varied(base, settings, scale)
+                    experiments[run] = experiment
+        seeds = study.seeds[:2] if thin else study.seeds
+        return [Run(f"{run}/seed{s}", run.rpartition("/")[0], e, s) for run, e in experiments.items() for s in seeds]
+
+    def _varied(self, base: str, settings: dict[str, Any], scale: str) -> tuple[str, Experiment]:
+        """A base with other settings, at another scale if one is given: its name without the seed, and its
+        experiment."""
+        own_scale, _, rest = base.rpartition("/")
+        experiment, *given = rest.split("+")
+        place = f"{scale or own_scale}/".lstrip("/")
+        bare = self.run(f"{place}{experiment}/seed0").experiment
+        plain = self.run(f"{place}{rest}/seed0").experiment if given else bare
+        changed = self._resolve(scale or own_scale, experiment, _differences(plain, bare) | settings)
+        if "epochs" not in settings and changed.steps_per_epoch != plain.steps_per_epoch:
+            changed = changed.model_copy(update={"epochs": max(1, round(plain.steps / changed.steps_per_epoch))})
+        changes = sorted(_differences(changed, bare).items())
+        return place + "+".join([experiment, *(f"{key}={_written(value)}" for key, value in changes)]), changed
+
+    def question(self, name: str) -> Study:
+        """A study as it is configured. Raises ConfigError for one that is not there."""
+        if name not in self._file.studies:
+            raise ConfigError(f"{self.path}: studies: no {name!r}; there are {', '.join(self._file.studies)}")
+        return self._file.studies[name]
+
+    @property
+    def studies(self) -> list[str]:
+        return list(self._file.studies)
+
+    def _resolve(self, scale: str, name: str, override: dict[str, Any]) -> Experiment:
+        settings = self._file.defaults | self._file.experiments[name]
+        if scale:
+            settings |= self._file.scales[scale].override
+        try:
+            return Experiment.model_validate(settings | override)
+        except ValidationError as error:
+            where = f"experiments.{name}" + (f" at scale {scale}" if scale else "")
+            raise ConfigError(f"{self.path}: {where}: {_first_error(error)}") from None
+
+
+def _first_error(error: ValidationError) -> str:
+    """The first of pydantic's complaints as one line: key, what would be right, what was given."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = f"; the keys are {', '.join(Experiment.model_fields)}" if error.title == "Experiment" else ""
+        return f"{_one_line(key)}: unknown key{known}"
+    if first["type"] == "missing":
+        return f"{key}: missing key"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{_one_line(key)}: {message}, not {_one_line(first['input'])}" if key else message
+
+
+def _differences(experiment: Experiment, other: Experiment) -> dict[str, Any]:
+    """The settings of an experiment that are not those of the other."""
+    theirs = other.model_dump()
+    return {key: value for key, value in experiment.model_dump().items() if value != theirs[key]}
+
+
+def _written(value: Any) -> str:
+    """A setting as it stands in a run's name: true and 1, not True and 1.0."""
+    return str(value).lower().removesuffix(".0")
+
+
+def _one_line(thing: object) -> str:
+    try:
+        text = " ".join(str(thing).split())
+    except ValueError:  # an integer too long to be written out
+        text = "a number of too many digits"
+    return text if len(text) <= 200 else text[:200] + "..."
