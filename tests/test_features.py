@@ -15,9 +15,11 @@ from torch import Tensor
 
 from feature_collapse.model import collapse, data, features, training
 from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.networks import Network
 from feature_collapse.stages import data as data_stage
 from feature_collapse.stages import features as features_stage
 from feature_collapse.stages import train
+from feature_collapse.theory.certificate import optimality_gap
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
 from feature_collapse.workflow.config import Run
@@ -205,6 +207,10 @@ def test_metrics_are_those_of_the_trained_network(trained: Run) -> None:
             assert metrics[name][measure] == pytest.approx(f(*vectors), rel=1e-12)
         sigma = np.linalg.svd(vectors[0].double() - vectors[0].double().mean(0), compute_uv=False)
         assert metrics[name]["sigma"] == pytest.approx(sigma[:10], rel=1e-9, abs=1e-12)
+    network, data_of_run = Network(e, 0).load({k: torch.from_numpy(w) for k, w in weights.items()}), data.generate(e, 0)
+    gap = optimality_gap(e, network.W.detach(), network.u().detach(), data_of_run)
+    assert (gap is None) == (e.normalisation != "none")
+    assert metrics["optimality_gap"] == gap
     assert metrics["alignment"] == collapse.alignment(words, concepts, u, z)
     assert metrics["alignment_weighted_by_mu"] == collapse.alignment(words, concepts, u, z, mu)
     for measure in collapse.MEASURES:

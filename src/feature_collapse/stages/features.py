@@ -5,13 +5,15 @@ import torch
 
 from feature_collapse.model.features import extract
 from feature_collapse.model.networks import Network
+from feature_collapse.theory.certificate import optimality_gap
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Run
 
 
 def make(run: Run) -> None:
     """Write `features.safetensors`, the arrays of `model.features.extract`, and `metrics.json`, its numbers with those
-    of the history at the end of training and at the highest test accuracy."""
+    of the history at the end of training and at the highest test accuracy, and how far the weights can be from the
+    global minimum (`theory.certificate`)."""
     torch.set_num_threads(1)  # sums over many vectors would otherwise depend on the number of threads
     data = {k: torch.from_numpy(v) for k, v in artifacts.read_arrays(run.folder / "data.safetensors", run)[0].items()}
     weights, _ = artifacts.read_arrays(run.folder / "weights.safetensors", run)
@@ -26,4 +28,5 @@ def make(run: Run) -> None:
         "peak_test_accuracy": float(peak["test_accuracy"]),
         "peak_epoch": float(peak["epoch"]),
     }
-    artifacts.write_json(run.folder / "metrics.json", run, {"training": training, **numbers})
+    gap = {"optimality_gap": optimality_gap(run.experiment, network.W.detach(), network.u().detach(), data)}
+    artifacts.write_json(run.folder / "metrics.json", run, {"training": training, **numbers, **gap})
