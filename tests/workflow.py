@@ -48,7 +48,7 @@ def copy_project(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for name in ("Snakefile", "environment.yml"):
         shutil.copy2(PROJECT / name, folder)
-    for name in ("config", "profiles", "report", "src"):
+    for name in ("config", "corpus", "profiles", "report", "src"):
         if (PROJECT / name).exists():
             shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     return folder

@@ -25,6 +25,7 @@ WORKFLOW = "Snakefile"
 PROJECT = {
     "src/feature_collapse/**/[!.]*.*": "A module that the rules of the workflow run, or the frame of a page",
     "config/*.yaml": "Configuration: experiments, the paper's numbers, its claims, or captions",
+    "corpus/*": "The text that experiments on text are made from, the script that makes it, and its licences",
     "report/*.rst": "The frame of the report's texts",
     "profiles/*/*": "Options that every call of Snakemake takes",
     "requirements.txt": "The exact version of every package: the lock of the environment",
@@ -50,6 +51,7 @@ RECORD = "Record of a training: settings, seed, versions, time, and checksums of
 # Written out, since what Python's own list says depends on its version and on the machine.
 ENCODING = {
     "": "text/plain",
+    ".bz2": "application/x-bzip2",
     ".cff": "application/yaml",
     ".csv": "text/csv",
     ".gif": "image/gif",

@@ -1,8 +1,26 @@
 """Draw the latents and sentences of a run."""
 
+import bz2
+from pathlib import Path
+
+import pandas as pd
+import torch
+
 from feature_collapse.model.data import generate
+from feature_collapse.model.text import ROLES, Corpus
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Run
+
+CORPUS = Path("corpus")
+
+
+def read_corpus(folder: Path = CORPUS) -> Corpus:
+    """The text and the words of `kjv.txt.bz2` and `words.csv`."""
+    lines = bz2.decompress((folder / "kjv.txt.bz2").read_bytes()).decode().splitlines()
+    verses = {int(number): verse for number, _, verse in (line.partition(" ") for line in lines)}
+    table = pd.read_csv(folder / "words.csv", keep_default_na=False)  # a word may be "nan"
+    roles = [ROLES.index(role) for role in table["role"]]
+    return Corpus(verses, table["word"].tolist(), torch.tensor(roles), torch.tensor(table["count"].to_numpy()))
 
 
 def make(run: Run) -> None:
