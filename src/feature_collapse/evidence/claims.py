@@ -61,6 +61,7 @@ class Claim(BaseModel):
     source: str
     target: str | None = None
     remark: str = ""
+    amended: dict[str, Any] = {}  # measures of a later date, decided on seeds that had not been trained by then
     measures: list[Measure] = Field(min_length=1)
 
 
