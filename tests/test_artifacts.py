@@ -253,6 +253,14 @@ def test_artifact_of_another_run_seed_or_experiment_is_refused(run: Run, tiny: C
             refused(run.folder / name, run, f"was not made for tiny/seed0 as it is configured now ({key} differs)")
 
 
+def test_artifact_of_another_arithmetic_is_refused(
+    run: Run, weights: Path, metrics: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "ARITHMETIC", artifacts.ARITHMETIC + 1)
+    for path in (weights, metrics):
+        refused(path, run, "arithmetic differs")
+
+
 def test_artifact_under_another_s_name_is_refused(run: Run, weights: Path, metrics: Path) -> None:
     refused(weights.rename(run.folder / "features.safetensors"), run, "artifact differs")
     refused(metrics.rename(run.folder / "run.json"), run, "artifact differs")

@@ -4,6 +4,8 @@ import copy
 import errno
 import json
 import math
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -484,6 +486,37 @@ def test_make_writes_what_training_gives(prepared: Run) -> None:
     assert record["experiment"] == prepared.experiment.model_dump()
     assert {"python", "torch", "numpy", "blas", "cpu_capability"} <= record["machine"].keys()
     assert record["seconds"] > 0 and record["peak_memory_mb"] > 1 and record["threads"] == 1
+
+
+def git(*command: str) -> None:
+    who = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "init.defaultBranch=main")
+    subprocess.run(["git", *who, *command], check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
+def test_run_json_names_the_commit_and_whether_code_or_configuration_have_changed_since(prepared: Run) -> None:
+    unknown = {"commit": None, "changed": None}
+    assert train.checkout() == unknown  # no repository
+    for name in ("src", "docs"):
+        Path(name).mkdir()
+        Path(name, "file").write_text("as committed")
+    git("init")
+    assert train.checkout() == unknown  # no commit
+    git("add", "src", "docs")
+    git("commit", "-m", "first")
+    Path("docs/file").write_text("changed")  # what decides no run
+    train.make(prepared, quiet=True)
+    clean = artifacts.read_json(prepared.folder / "run.json", prepared)["code"]
+    assert re.fullmatch("[0-9a-f]{40}", clean["commit"]) and clean["changed"] is False
+    Path("src/new").write_text("a module that git does not know")
+    assert train.checkout() == clean | {"changed": True}
+    os.chdir("src")  # a project inside another repository, whose commit says nothing of it
+    assert train.checkout() == unknown
+
+
+def test_without_git_the_commit_is_unknown(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert train.checkout() == {"commit": None, "changed": None}
 
 
 def stop_at(run: Run, steps: int, number: signal.Signals = signal.SIGTERM) -> None:

@@ -4,11 +4,13 @@ import platform
 import re
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +31,7 @@ def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
     Every minute, and on SIGTERM and SIGINT, a checkpoint is left beside them; the next call goes on from it and ends
     with the same bytes. Raises TrainingError when the loss or a weight is not finite, leaving the last checkpoint.
     """
-    begun = time.monotonic()
+    begun, code = time.monotonic(), checkout()
     torch.set_num_threads(threads)
     data_file, checkpoint = run.folder / "data.safetensors", run.folder / "checkpoint.safetensors"
     arrays, _ = artifacts.read_arrays(data_file, run)
@@ -75,6 +77,7 @@ def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
             "peak_memory_mb": round(_peak_memory_mb(), 1),
             "threads": threads,
             "machine": versions(),
+            "code": code,
             "inputs": {data_file.name: artifacts.checksum(data_file)},
             "outputs": {name: artifacts.checksum(path) for name, path in outputs.items()},
         },
@@ -93,6 +96,24 @@ def versions() -> dict[str, str]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+
+
+def checkout() -> dict[str, Any]:
+    """The commit of the project in the working directory, and whether its `src/` or `config/` has been changed since.
+    Both are None where the project is not a git repository of its own, and where there is no git."""
+    ask = ["git", "--no-optional-locks"]  # somebody may be committing: never be in the way
+    try:
+        top, commit = _said(*ask, "rev-parse", "--show-toplevel", "HEAD").split("\n")
+        if Path(top).resolve() != Path.cwd().resolve():
+            return {"commit": None, "changed": None}
+        return {"commit": commit, "changed": bool(_said(*ask, "status", "--porcelain", "--", "src", "config"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "changed": None}
+
+
+def _said(*command: str) -> str:
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout.rstrip("\n")
 
 
 def _state(training: Training) -> str:

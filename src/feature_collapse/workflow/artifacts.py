@@ -1,9 +1,9 @@
 """Reading and writing artifacts: whole or not at all, and never trusted without a look.
 
 Every file is written under another name, flushed and renamed, so that a reader never sees half of one. Arrays
-(safetensors) and JSON carry the run they belong to, its resolved experiment and a checksum of their content; the
-`history.csv` of a run is covered by the checksums in its `run.json`, any other table by the `.csv.sha256` beside it.
-Nothing is pickled.
+(safetensors) and JSON carry the run they belong to, its resolved experiment, the version of the arithmetic and a
+checksum of their content; the `history.csv` of a run is covered by the checksums in its `run.json`, any other table by
+the `.csv.sha256` beside it. Nothing is pickled.
 """
 
 import fcntl
@@ -21,6 +21,7 @@ import pandas as pd
 import safetensors
 import safetensors.numpy
 
+from feature_collapse.model.arithmetic import ARITHMETIC
 from feature_collapse.workflow.config import Run
 
 # What parsing and digesting raise on content that this project has not written.
@@ -133,10 +134,13 @@ def write_table(stem: Path, rows: pd.DataFrame, markdown: str) -> None:
 def write_json(path: Path, run: Run, content: Mapping[str, Any]) -> None:
     """Write a JSON object with the run it belongs to and a checksum of it all. A number that is not finite, for
     instance the direction of vectors that have vanished, becomes null."""
-    whole = _label(path, run) | _finite(dict(content))
-    whole["sha256"] = _digest(whole, {})
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(_label(path, run) | _finite(dict(content))), encoding="utf-8")
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """The text of the JSON artifact that `read_json` reads as `content`."""
+    return json.dumps({**content, "sha256": _digest(content, {})}, indent=1, allow_nan=False) + "\n"
 
 
 def read_json(path: Path, run: Run) -> dict[str, Any]:
@@ -173,7 +177,13 @@ def _beside(path: Path) -> Path:
 
 
 def _label(path: Path, run: Run) -> dict[str, Any]:
-    return {"artifact": path.stem, "run": run.name, "seed": run.seed, "experiment": run.experiment.model_dump()}
+    return {
+        "artifact": path.stem,
+        "run": run.name,
+        "seed": run.seed,
+        "arithmetic": ARITHMETIC,
+        "experiment": run.experiment.model_dump(),
+    }
 
 
 def _check(path: Path, run: Run, label: dict[str, Any], whole: bool) -> None:
