@@ -442,6 +442,7 @@ rule enumeration:
         csv="results/{scale}enumeration.csv",
         md="results/{scale}enumeration.md",
         gradients="results/{scale}enumeration_gradients.csv",
+        certificate="results/{scale}certificate.csv",
     log:
         "results/{scale}log/enumeration.log",
     conda:
@@ -462,6 +463,7 @@ rule claims:
         theory="results/{scale}theory.csv",
         enumeration="results/{scale}enumeration.csv",
         gradients="results/{scale}enumeration_gradients.csv",
+        certificate="results/{scale}certificate.csv",
         metrics=all_metrics,
         studies=study_tables,
     output:

@@ -91,7 +91,9 @@ def test_every_measure_of_the_claims_can_be_found(claims: list[Claim], config: C
 
 
 def test_every_theorem_and_the_conjecture_are_among_the_claims(claims: list[Claim]) -> None:
-    theorems = {str(m.where.get("theorem")) for c in claims for m in c.measures if m.table == "enumeration"}
+    theorems = {
+        str(m.where.get("theorem")) for c in claims for m in c.measures if m.table in ("enumeration", "certificate")
+    }
     assert theorems == {"Theorem 1", "type III", "Theorem 3"}
     assert any("hand in hand" in c.claim for c in claims)
 

@@ -11,9 +11,10 @@ from feature_collapse.theory import enumeration
 from feature_collapse.theory import theorems as theory
 from feature_collapse.theory.enumeration import Problem
 
-H = Problem(n_c=2, L=2, s_c=2, d=3, zipf_exponent=1, network="h", lam=0.05)
+UNIFORM, ZIPF = enumeration.zipf(2, 0), enumeration.zipf(2, 1)
+H = Problem(n_c=2, L=2, d=3, mu=ZIPF, network="h", lam=0.05)
 H_STAR = replace(H, network="h*")
-THREE = Problem(n_c=3, L=2, s_c=2, d=4, zipf_exponent=1, network="h", lam=0.02)
+THREE = Problem(n_c=3, L=2, d=4, mu=ZIPF, network="h", lam=0.02)
 
 
 def random_point(problem: Problem, seed: int = 0) -> np.ndarray:
@@ -62,7 +63,7 @@ def test_the_gradient_is_that_of_the_objective(problem):
 
 @pytest.mark.parametrize("t", [0.0, 0.7, 5.0, 40.0])
 def test_type_i_and_ii_have_the_risk_of_the_theorems(t):
-    p = replace(THREE, zipf_exponent=0)
+    p = replace(THREE, mu=UNIFORM)
     r, c = np.full(p.s_c, math.sqrt(t / p.n_w)), math.sqrt(t / (p.K * p.L))
     value, _ = enumeration.objective(p)(enumeration.pack(*enumeration.configuration(p, r, c)))
     expected = theory.risk_h(t, p.n_c, p.n_w, p.L, p.K, p.lam)
@@ -75,7 +76,7 @@ def test_type_i_and_ii_have_the_risk_of_the_theorems(t):
     assert value == pytest.approx(float(expected), rel=1e-13)
 
 
-@pytest.mark.parametrize("problem", [H, H_STAR, THREE, replace(THREE, zipf_exponent=0)])
+@pytest.mark.parametrize("problem", [H, H_STAR, THREE, replace(THREE, mu=UNIFORM)])
 def test_the_stated_configuration_is_critical_and_has_the_stated_value(problem):
     p = problem
     value, gradient = enumeration.objective(p)(enumeration.pack(*stated(p)))
@@ -89,10 +90,10 @@ def test_the_stated_configuration_is_critical_and_has_the_stated_value(problem):
 @pytest.mark.parametrize(
     ("problem", "theorem"),
     [
-        (replace(H, zipf_exponent=0).at(0.3), "Theorem 1"),
-        (replace(THREE, zipf_exponent=0).at(0.3), "Theorem 1"),
+        (replace(H, mu=UNIFORM).at(0.3), "Theorem 1"),
+        (replace(THREE, mu=UNIFORM).at(0.3), "Theorem 1"),
         (replace(H, d=4, network="h*"), "Theorem 3"),
-        (replace(THREE, zipf_exponent=0, network="h*"), "Theorem 3"),
+        (replace(THREE, mu=UNIFORM, network="h*"), "Theorem 3"),
         (H.at(0.1), "type III"),
         (THREE.at(0.6), "type III"),
     ],
@@ -107,9 +108,9 @@ def test_the_least_value_is_the_theorems_and_so_is_its_configuration(problem, th
     assert check.reached >= 1
 
 
-@pytest.mark.parametrize("zipf_exponent", [0, 1])
-def test_above_the_threshold_nothing_is_learned(zipf_exponent):
-    problem = replace(THREE, zipf_exponent=zipf_exponent).at(1.25)
+@pytest.mark.parametrize("mu", [UNIFORM, ZIPF])
+def test_above_the_threshold_nothing_is_learned(mu):
+    problem = replace(THREE, mu=mu).at(1.25)
     check = enumeration.check(problem, starts=4)
     assert check.least == pytest.approx(math.log(problem.K), abs=1e-8)
     assert check.deviation < 1e-4
@@ -134,7 +135,7 @@ def test_a_check_is_a_row_and_depends_on_its_seed_only():
     rows = [{**check.row, "seconds": None} for check in (first, second)]
     assert rows[0] == rows[1]
     assert rows[0]["mu"] == "0.6667 0.3333"
-    assert (rows[0]["K"], rows[0]["starts"], rows[0]["lambda"]) == (4, 2, 0.05)
+    assert [rows[0][key] for key in ("K", "s_c", "starts", "lambda")] == [4, 2, 2, 0.05]
 
 
 def test_checks_without_starts_or_room_are_refused():
@@ -144,13 +145,63 @@ def test_checks_without_starts_or_room_are_refused():
         enumeration.check(replace(THREE, d=2, network="h*"))
 
 
-def test_the_default_problems_cover_the_theorems():
+def test_too_few_dimensions_do_not_reach_what_more_allow():
+    """With d < n_c - 1 equiangular vectors have no room, and the least value lies above that of type III."""
+    check = enumeration.check(replace(THREE, d=1).at(0.3), starts=5)
+    assert check.theorem == "d < n_c - 1"
+    assert (check.reached, check.below) == (0, 0)
+    assert check.least > check.theorem_value + 0.1
+    assert math.isnan(check.deviation)
+    wide = enumeration.check(replace(THREE, d=2).at(0.3), starts=5)
+    assert wide.least == pytest.approx(check.theorem_value, abs=1e-8)
+
+
+def test_the_default_problems_are_those_that_are_not_certified():
     listed = enumeration.problems()
     assert len(set(listed)) == len(listed) <= 50
-    kinds = {(p.network, p.zipf_exponent > 0, p.predicted.norm_u > 0) for p in listed}
-    learned = set(product(("h", "h*"), (False, True), (True,)))
-    assert kinds == learned | {("h", False, False), ("h", True, False)}
-    assert all(p.n_w**p.L <= 729 for p in listed)
+    uniform = {p: len(set(p.mu)) == 1 for p in listed}
+    assert {(p.network, uniform[p], p.narrow) for p in listed} == {
+        *product(["h*"], [False, True], [False]),
+        *product(["h"], [False, True], [True]),
+    }
+    assert all(p.n_w**p.L <= 729 and p.predicted.norm_u > 0 for p in listed)
+    assert all(len(set(p.mu)) > 1 and p.predicted.norm_u > 0 for p in enumeration.long_tailed())
+
+
+# The certificates
+
+
+def test_what_the_theorems_state_is_certified_over_the_whole_range():
+    listed = enumeration.random_problems(300, seed=1)
+    assert {p.n_c for p in listed} == {2, 3, 4} and {p.L for p in listed} == {1, 2, 3}
+    assert {p.s_c for p in listed} == {1, 2, 3, 4, 5}
+    plain = [p for p in listed if p.network == "h"]
+    shares = [p.lam / p.at(1).lam for p in plain]
+    assert min(shares) < 0.01 and 1.2 < max(shares) < 1.5
+    assert max(max(p.mu) / min(p.mu) for p in listed) > 1e7
+    for p in listed:
+        found = enumeration.certify(p)
+        assert found.row["value"] == pytest.approx(found.theorem_value, abs=1e-12)
+        assert abs(found.row["gap"]) < 1e-10
+        learned = p.predicted.norm_u > 0
+        assert found.row["ratio"] == pytest.approx(1, abs=1e-10) if learned else found.row["ratio"] < 1
+        assert found.row["rest"] < 1e-6
+
+
+@pytest.mark.parametrize("problem", [H, H_STAR, THREE, replace(THREE, mu=UNIFORM)])
+def test_away_from_what_a_theorem_states_there_is_a_gap(monkeypatch, problem):
+    """A wrong size of the u_{k,l} is found out, and by a gap no smaller than what it costs."""
+    true = problem.predicted
+    monkeypatch.setattr(Problem, "predicted", replace(true, norm_u=1.1 * true.norm_u))
+    found = enumeration.certify(problem)
+    assert found.row["gap"] > found.optimality.value - true.value > 1e-5
+
+
+@pytest.mark.parametrize("problem", [H, H_STAR, THREE])
+def test_no_point_is_below_the_bound(problem):
+    bound = enumeration.certify(problem).optimality.bound
+    objective = enumeration.objective(problem)
+    assert all(objective(random_point(problem, seed))[0] > bound for seed in range(50))
 
 
 # Deviation
@@ -207,7 +258,7 @@ def test_deviation_from_zero_is_the_largest_norm():
 
 
 def test_type_i_is_critical_for_uniform_mu_only():
-    uniform = enumeration.type_i_gradient(replace(H, zipf_exponent=0))
+    uniform = enumeration.type_i_gradient(replace(H, mu=UNIFORM))
     assert uniform.relative < 1e-6
     assert uniform.exact < 1e-6
     one = theory.theorem1(2, 4, 2, 4, H.lam)
@@ -217,7 +268,7 @@ def test_type_i_is_critical_for_uniform_mu_only():
     assert long_tailed.type_iii < 1e-12
 
 
-@pytest.mark.parametrize("problem", [H, THREE.at(0.9), replace(THREE, zipf_exponent=3)])
+@pytest.mark.parametrize("problem", [H, THREE.at(0.9), replace(THREE, mu=enumeration.zipf(2, 3))])
 def test_type_i_gradient_is_the_least(problem):
     p = problem
     least, objective = enumeration.type_i_gradient(p), enumeration.objective(p)

@@ -120,7 +120,7 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) 
     monkeypatch.chdir(workflow.copy_project(tmp_path / "project"))
     problem = enumeration.problems()[0]
     monkeypatch.setattr(enumeration, "problems", lambda: [problem] * 2)
-    monkeypatch.setattr(enumeration, "markdown", lambda rows, slopes: "")
+    monkeypatch.setattr(enumeration, "markdown", lambda *tables: "")
     monkeypatch.setattr(studies.artifacts, "read_json", lambda path, run: {})
     monkeypatch.setattr(studies, "row", lambda run, metrics: {"run": run.name})
     monkeypatch.setattr(studies, "summarise", lambda rows: rows)

@@ -46,6 +46,7 @@ READERS = {
     "results/smoke/theory.csv": ("claims", "--scale", "smoke"),
     "results/smoke/enumeration.csv": ("claims", "--scale", "smoke"),
     "results/smoke/enumeration_gradients.csv": ("claims", "--scale", "smoke"),
+    "results/smoke/certificate.csv": ("claims", "--scale", "smoke"),
 }
 
 

@@ -222,12 +222,13 @@ def theory(scale: str) -> None:
 def enumeration(scale: str, starts: int, quiet: bool) -> None:
     """Check the theorems by listing every sentence.
 
-    True risk plus penalty of small problems is minimised from random starts. A start that ends below what a theorem
-    states would be a counterexample; its weights are saved beside the table. SCALE only says where the table goes.
+    What the theorems state is held against a lower bound on all other weights. Where there is no such bound, true risk
+    plus penalty is minimised from random starts; one that ends below what a theorem states would be a counterexample,
+    and its weights are saved beside the table. SCALE only says where the tables go.
 
     \b
     Writes:   results/[SCALE/]enumeration.csv, enumeration.md,
-              enumeration_gradients.csv
+              certificate.csv, enumeration_gradients.csv
     Example:  python -m feature_collapse enumeration --starts 10
     """
     from feature_collapse.theory.enumeration import make

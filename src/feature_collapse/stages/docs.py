@@ -13,7 +13,8 @@ from feature_collapse.workflow.config import Config
 
 DOCS = Path("docs")
 README = Path("README.md")
-TABLES = ("reproduction", "theory", "enumeration", "enumeration_gradients", "claims", "benchmark", "studies/*")
+ENUMERATED = ("enumeration", "enumeration_gradients", "certificate")
+TABLES = ("reproduction", "theory", *ENUMERATED, "claims", "benchmark", "studies/*")
 STUDIES = "Studies"  # the category of captions whose figures have a table of their own
 PICTURES = (".png", ".gif")
 REBUILD = "rebuild: `snakemake -c2`"  # the command, above the file that is asked of it

@@ -11,6 +11,11 @@ with
 
 If no singular value of G(q) exceeds lambda, no Y has a P(Y) below the mean entropy of the q_i. The laws that a network
 gives, mixed with the true labels until G is small enough, are such a choice, and exact at a global minimum.
+
+For h* the words are bounded instead, `||phi(w)||^2 <= d`. With any positive weights p_w of the words that sum to 1, and
+D the diagonal matrix of these, `||Y D^{1/2}||_* <= ||U||_F ||phi(W) D^{1/2}||_F <= sqrt(d) ||U||_F`. So the penalty is
+at least `lambda_U / (2 d) ||Y D^{1/2}||_*^2`, and no objective is below the mean entropy of the q_i less
+`d / (2 lambda_U) ||G(q) D^{-1/2}||^2`.
 """
 
 import math
@@ -67,14 +72,36 @@ def optimality(
     """
     if min(lambda_W, lambda_U) <= 0:
         raise ValueError("lambda_W, lambda_U: without a penalty on both factors there is no bound")
-    W, U = W.double(), U.double()
-    N = len(labels)
-    probability = torch.full((N,), 1 / N, dtype=torch.float64) if probability is None else probability.double()
+    W, U, probability = W.double(), U.double(), _shares(probability, labels)
     losses, entropies, G = _laws(W, U, sentences, labels, probability)
     penalty = lambda_W / 2 * W.square().sum() + lambda_U / 2 * U.square().sum()
     sigma = _singular_values(G) / math.sqrt(lambda_W * lambda_U)
     bound = probability @ _mixed_entropies(1 / max(1.0, sigma[0].item()), losses, entropies)
     return Optimality((probability @ losses + penalty).item(), bound.item(), tuple(sigma.tolist()))
+
+
+def normalised_optimality(
+    words: Tensor,
+    U: Tensor,
+    sentences: Tensor,
+    labels: Tensor,
+    lambda_U: float,
+    weights: Tensor,
+    probability: Tensor | None = None,
+) -> Optimality:
+    """`optimality` for h*, with words phi(w) (n_w, d) and penalty `(lambda_U/2) ||U||^2`; `weights` (n_w,) are the p_w,
+    positive and of sum 1, and the bound holds whatever they are. `sigma` is over what its largest is at a global
+    minimum, `lambda_U ||U|| / sqrt(d)`, and of `G D^{-1/2}`. Raises ValueError as `optimality`.
+    """
+    if lambda_U <= 0:
+        raise ValueError("lambda_U: without a penalty there is no bound")
+    words, U, probability = words.double(), U.double(), _shares(probability, labels)
+    d = words.shape[1]
+    losses, entropies, G = _laws(words, U, sentences, labels, probability)
+    sigma = _singular_values(G * weights.double().rsqrt()[:, None])
+    value = probability @ losses + lambda_U / 2 * U.square().sum()
+    bound = probability @ entropies - d / (2 * lambda_U) * sigma[0] ** 2
+    return Optimality(value.item(), bound.item(), tuple((sigma * math.sqrt(d) / (lambda_U * U.norm())).tolist()))
 
 
 def optimality_gap(experiment: Experiment, W: Tensor, U: Tensor, data: dict[str, Tensor]) -> dict[str, Any] | None:
@@ -86,6 +113,12 @@ def optimality_gap(experiment: Experiment, W: Tensor, U: Tensor, data: dict[str,
     if (e.normalisation, e.architecture) != ("none", "linear") or e.fresh or not (e.lambda_W and e.lambda_U):
         return None
     return optimality(W, U, data["train_sentences"], data["train_labels"], e.lambda_W, e.lambda_U).row
+
+
+def _shares(probability: Tensor | None, labels: Tensor) -> Tensor:
+    """The weight of each sentence in a mean: as given, or all alike."""
+    N = len(labels)
+    return torch.full((N,), 1 / N, dtype=torch.float64) if probability is None else probability.double()
 
 
 def _laws(
