@@ -16,11 +16,11 @@ from feature_collapse import Config, Experiment, draw_sentences, generate, gener
 settings = Config().run("smoke/fig4b/seed0").experiment.model_dump()
 settings |= {"n_w": 120, "K": 100, "d": 20, "n_test": 20, "epochs": 600}
 
-# %% The law of the words in a concept, mu (s_c,), and the concept of each word (n_w,)
+# %% The concept of each word, (n_w,), and its frequency in it, mu (n_w,)
 s_c = settings["n_w"] // settings["n_c"]
 mu = torch.where(torch.arange(s_c) < s_c // 10, 100.0, 1.0).double()
-mu /= mu.sum()
 concepts = torch.arange(settings["n_w"]) // s_c
+mu = (mu / mu.sum()).repeat(settings["n_c"])
 
 # %% Train without and with LayerNorm, on the same sentences of that law
 figure, panels = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
@@ -28,14 +28,15 @@ for panel, normalisation, lambda_W in zip(panels, ["none", "layernorm"], [0.001,
     e = Experiment(**settings | {"normalisation": normalisation, "lambda_W": lambda_W})
     data = generate(e, seed=0)  # its latents and labels serve, its sentences follow another law
     for part, n in [("train", e.n_spl), ("test", e.n_test)]:
-        data[f"{part}_sentences"] = draw_sentences(data["Z"], mu, n, e.n_w, generator(0, f"{part} sentences"))
+        stream = generator(0, f"{part} sentences")
+        data[f"{part}_sentences"] = draw_sentences(data["Z"], concepts, mu, n, stream)
     trained = train(e, seed=0, data=data)
     words, u = trained.network.words().detach(), trained.network.u().detach()
     collapse = measure(words, concepts, u.flatten(0, 1), data["Z"].flatten())
     accuracy = trained.history[-1]["test_accuracy"]
     print(f"{normalisation}: test accuracy {accuracy:.1%}, CDNV of the words {collapse['words_cdnv']:.3f}")
     plane, _, _ = project(words, concepts)
-    panel.scatter(*plane.T[:2], s=4000 * mu.repeat(e.n_c), c=concepts, alpha=0.5)
+    panel.scatter(*plane.T[:2], s=4000 * mu, c=concepts, alpha=0.5)
     panel.set(title=f"{normalisation}: test accuracy {accuracy:.1%}", aspect="equal")
 
 # %% Words on their first two principal components: the larger the dot, the more frequent the word

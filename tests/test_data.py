@@ -49,7 +49,7 @@ def test_every_class_has_its_number_of_sentences(drawn: tuple, part: str) -> Non
 
 def test_words_of_each_concept_at_each_position_occur_as_mu_says(drawn: tuple) -> None:
     e, tensors = drawn
-    mu = tensors["mu"].numpy()
+    mu = tensors["mu"].numpy()[: e.s_c]
     concept, rank = tensors["train_sentences"] // e.s_c, tensors["train_sentences"] % e.s_c
     for alpha in range(e.n_c):
         for position in range(e.L):
@@ -60,7 +60,7 @@ def test_words_of_each_concept_at_each_position_occur_as_mu_says(drawn: tuple) -
 def test_words_occur_as_mu_says_over_all_sentences(drawn: tuple) -> None:
     e, tensors = drawn
     met = (tensors["train_sentences"] % e.s_c).flatten().bincount(minlength=e.s_c).numpy()
-    assert chisquare(met, tensors["mu"].numpy() * met.sum()).pvalue > UNLIKELY
+    assert chisquare(met, tensors["mu"].numpy()[: e.s_c] * met.sum()).pvalue > UNLIKELY
 
 
 def test_words_at_different_positions_are_independent(drawn: tuple) -> None:
@@ -162,6 +162,7 @@ def test_arrays_are_of_the_smallest_type(config, tiny: Callable[..., Experiment]
     types = {name: tensor.dtype for name, tensor in tensors.items()}
     assert types == {
         "Z": torch.uint8,
+        "concepts": torch.uint8,
         "mu": torch.float64,
         "train_sentences": torch.int16,
         "train_labels": torch.int16,
@@ -199,7 +200,7 @@ def test_same_seed_gives_the_same_data_and_another_seed_other_data(tiny: Callabl
 
 def test_more_training_sentences_change_neither_latents_nor_test_set(tiny: Callable[..., Experiment]) -> None:
     few, many = data.generate(tiny(n_spl=3), 0), data.generate(tiny(n_spl=30), 0)
-    for name in ("Z", "mu", "test_sentences", "test_labels"):
+    for name in ("Z", "concepts", "mu", "test_sentences", "test_labels"):
         assert torch.equal(few[name], many[name])
 
 
@@ -253,8 +254,14 @@ def test_label_noise_leaves_sentences_and_test_labels_as_they_are(tiny: Callable
 
 
 def test_drawn_words_are_of_their_concepts_and_follow_mu() -> None:
-    mu = data.word_frequencies("zipf", 5)
-    concepts = torch.tensor([[0, 2, 1]]).expand(4000, 3)
-    words = data.draw_words(concepts, mu, data.generator(0, "sentences"))
-    assert torch.equal(words // 5, concepts)
-    assert chisquare(torch.bincount((words % 5).flatten(), minlength=5).numpy(), 12000 * mu.numpy()).pvalue > UNLIKELY
+    """Also where concepts have laws and numbers of words of their own, and their words do not stand together."""
+    concepts = torch.tensor([2, 0, 1, 1, 0, 2, 1, 0])
+    mu = torch.tensor([1.0, 0.1, 0.2, 0.3, 0.6, 0.0, 0.5, 0.3], dtype=torch.float64)
+    z = torch.tensor([[0, 2, 1, 0]]).expand(4000, 4)
+    words = data.draw_words(z, concepts, mu, data.generator(0, "sentences"))
+    assert torch.equal(concepts[words], z)
+    for alpha, n in ((0, 8000), (1, 4000)):
+        members = concepts == alpha
+        met = words.flatten().bincount(minlength=8)[members]
+        assert chisquare(met, n * mu[members]).pvalue > UNLIKELY
+    assert not (words == 5).any()

@@ -242,7 +242,8 @@ def test_a_mark_says_what_it_is(opened: WebDriver, shown: dict[str, Trajectory])
     assert traces(opened)[0]["customdata"][3][:2] == pytest.approx([4, t.mu[3]], rel=1e-5)
     choose(opened, "vectors", "u")
     assert "class k =" in hover(opened, 1, 0)
-    first = traces(opened)[t.z[5]]["customdata"][[*np.flatnonzero(t.z == t.z[5])].index(5)]
+    z = t.concepts["u"]
+    first = traces(opened)[z[5]]["customdata"][[*np.flatnonzero(z == z[5])].index(5)]
     assert first[:2] == [2, 2]  # the sixth of vectors u_kl with L = 4: second class, second position
 
 

@@ -1,5 +1,6 @@
 """Features: spectra against numpy, the same picture however the axes fell, and what is written of a tiny run."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from configurations import type_one
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 from torch import Tensor
 
 from feature_collapse.model import collapse, data, features, training
@@ -130,6 +132,53 @@ def test_rank_correlation_sees_order_alone() -> None:
     assert np.isnan(features.rank_correlation(x, torch.ones(4)))
 
 
+def test_log_slope_is_the_exponent_of_a_power() -> None:
+    x = torch.tensor([1, 2, 5, 40])
+    assert features.log_slope(x, 3 * x**-0.7) == pytest.approx(-0.7)
+    noisy = np.array([0.2, 0.9, 1.1, 7.0])
+    expected = np.polyfit(np.log(x.numpy()), np.log(noisy), 1)[0]
+    assert features.log_slope(x, torch.from_numpy(noisy)) == pytest.approx(expected)
+    assert np.isnan(features.log_slope(torch.ones(4), x))
+
+
+def test_words_are_counted_in_the_training_sentences(tiny: Callable[..., Experiment]) -> None:
+    e = tiny(n_spl=1, K=3, mu="zipf")
+    tensors = data.generate(e, 0)
+    met = Counter(tensors["train_sentences"].flatten().tolist())
+    assert features.times_met(e, tensors).tolist() == [met[word] for word in range(e.n_w)]
+
+
+def test_fresh_sentences_have_each_word_as_often_as_its_law_says(tiny: Callable[..., Experiment]) -> None:
+    e = tiny(n_spl=2000, mu="zipf", fresh=True)
+    tensors = data.generate(e, 0)
+    drawn = tensors["train_sentences"].long().flatten().bincount(minlength=e.n_w)
+    expected = features.times_met(e, tensors)
+    assert expected.sum().item() == pytest.approx(e.N * e.L)
+    assert chisquare(drawn, expected).pvalue > 1e-4
+
+
+def test_words_that_training_never_meets_count_neither_as_words_nor_in_tests(tiny: Callable[..., Experiment]) -> None:
+    e = tiny(n_spl=1, K=4, n_w=30, mu="zipf", n_test=9, d=12)
+    tensors = data.generate(e, 0)
+    network = training.train(e, 0, tensors).network.eval()
+    arrays, numbers = features.extract(e, network, tensors, 0)
+    met = torch.isin(torch.arange(30), tensors["train_sentences"])
+    count = tensors["train_sentences"].flatten().bincount(minlength=30)
+    assert 0 < met.sum() < 30 and torch.equal(arrays["count"], count.double())
+    words, concepts = network.words()[met], (torch.arange(30) // 10)[met]
+    for name, measure in collapse.MEASURES.items():
+        assert numbers["words_met"][name] == pytest.approx(measure(words, concepts), rel=1e-12)
+        weighted = measure(words, concepts, count[met])
+        assert numbers["words_weighted_by_count"][name] == pytest.approx(weighted, rel=1e-12)
+    tests = [i for i, sentence in enumerate(tensors["test_sentences"].tolist()) if met[sentence].all()]
+    right = network(tensors["test_sentences"][tests].long()).argmax(1) == tensors["test_labels"][tests]
+    assert 0 < len(tests) < len(tensors["test_labels"])
+    assert numbers["met"]["words_share"] == pytest.approx(met.double().mean().item())
+    assert numbers["met"]["test_share"] == pytest.approx(len(tests) / len(tensors["test_labels"]))
+    assert numbers["met"]["test_accuracy"] == pytest.approx(right.double().mean().item())
+    assert numbers["met"]["norm_slope"] == features.log_slope(count[met], words.norm(dim=1))
+
+
 def test_objective_is_the_cross_entropy_of_the_law_plus_the_penalty(tiny: Callable[..., Experiment]) -> None:
     e = tiny(mu="zipf", normalisation="layernorm", K=30, lambda_W=0.01, lambda_U=0.02, epochs=3)
     tensors = data.generate(e, 0)
@@ -137,7 +186,9 @@ def test_objective_is_the_cross_entropy_of_the_law_plus_the_penalty(tiny: Callab
     W, U = trained.network.weights()["W"], trained.network.weights()["U"]
     found = features.objective(e, trained.network, tensors, seed=0)
 
-    sentences = data.draw_sentences(tensors["Z"], tensors["mu"], 200, e.n_w, torch.Generator().manual_seed(1))
+    sentences = data.draw_sentences(
+        tensors["Z"], tensors["concepts"], tensors["mu"], 200, torch.Generator().manual_seed(1)
+    )
     with torch.no_grad():
         losses = F.cross_entropy(
             trained.network(sentences.long()), torch.arange(30).repeat_interleave(200), reduction="none"
@@ -174,7 +225,8 @@ def test_arrays_are_those_of_the_trained_network(trained: Run) -> None:
     u = torch.from_numpy(weights["U"]).reshape(e.K * e.L, e.d)
 
     assert np.array_equal(arrays["words"], words)
-    assert np.array_equal(arrays["z"], tensors["Z"].flatten()) and np.array_equal(arrays["mu"], tensors["mu"])
+    assert np.array_equal(arrays["z"], tensors["Z"].flatten())
+    assert all(np.array_equal(arrays[name], tensors[name]) for name in ("concepts", "mu"))
     for name, x in (("words", words), ("u", u)):
         plane, axes = arrays[f"{name}_plane"], arrays[f"{name}_axes"]
         centred = x.double().numpy() - x.double().numpy().mean(0)
@@ -194,7 +246,7 @@ def test_metrics_are_those_of_the_trained_network(trained: Run) -> None:
     history = pd.read_csv(trained.folder / "history.csv")
     words, concepts = torch.from_numpy(arrays["words"]), torch.arange(e.n_w) // e.s_c
     u, z = torch.from_numpy(weights["U"]).reshape(-1, e.d), torch.from_numpy(arrays["z"])
-    mu = torch.from_numpy(np.tile(arrays["mu"], e.n_c))
+    mu = torch.from_numpy(arrays["mu"])
 
     assert metrics["training"]["epoch"] == 4
     for name in ("train_loss", "train_accuracy", "test_accuracy"):

@@ -50,7 +50,8 @@ def panel_inputs(e: Experiment) -> tuple[dict[str, np.ndarray], dict]:
     """Features and metrics of an experiment as `scatter` takes them, drawn at random."""
     stream = np.random.default_rng(0)
     z = np.arange(e.K * e.L) % e.n_c
-    arrays = {"words_plane": stream.normal(size=(e.n_w, 3)), "u_plane": stream.normal(size=(e.K * e.L, 3)), "z": z}
+    arrays = {"words_plane": stream.normal(size=(e.n_w, 3)), "u_plane": stream.normal(size=(e.K * e.L, 3))}
+    arrays |= {"concepts": np.arange(e.n_w) // e.s_c, "z": z}
     metrics = {
         "words": {"sigma": [35.049, 34.462, 0.18412]},
         "u": {"sigma": [35.07, 34.48, 0.1842]},
@@ -73,7 +74,7 @@ def draw(tiny: Callable[..., Experiment]) -> Callable[[str], Figure]:
 
     def frequencies() -> Figure:
         arrays = {e: {k: v.numpy() for k, v in data.generate(e, 0).items()} for e in (tiny(), plain)}
-        return figures.word_frequencies({figures.caption(e): tensors for e, tensors in arrays.items()}, plain.n_c)
+        return figures.word_frequencies({figures.caption(e): tensors for e, tensors in arrays.items()})
 
     def risk() -> Figure:
         objective = {"norm_W": 2.0, "norm_U": 2.0, "value": 1.5}
@@ -215,8 +216,9 @@ def test_learning_curves_show_the_columns_of_the_history() -> None:
 
 def test_word_frequencies_are_those_met_in_training() -> None:
     mu = np.array([0.5, 0.3, 0.2])
-    arrays = {"mu": mu, "train_sentences": np.array([[0, 0, 1, 2], [3, 5, 5, 5]])}
-    axes = figures.word_frequencies({"a": arrays, "b": arrays}, n_c=2).axes[0]
+    words = {"concepts": np.array([0, 0, 0, 1, 1, 1]), "mu": np.tile(mu, 2)}
+    arrays = {**words, "train_sentences": np.array([[0, 0, 1, 2], [3, 5, 5, 5]])}
+    axes = figures.word_frequencies({"a": arrays, "b": arrays}).axes[0]
     first, second = axes.collections
     assert first.get_offsets().tolist() == [[1, 0.5], [2, 0.25], [3, 0.25]]
     assert second.get_offsets().tolist() == [[1, 0.25], [3, 0.75]]

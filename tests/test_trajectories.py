@@ -42,7 +42,7 @@ def test_u_end_where_the_weights_are(trained: Run) -> None:
     t = trajectories.read(trained)
     assert t.plane["u"][-1] == pytest.approx(u @ arrays["u_axes"], abs=2e-3 * float(np.abs(u).max()))
     assert t.norm["u"][-1] == pytest.approx(np.linalg.norm(u, axis=1), rel=2e-3)
-    assert t.z.tolist() == arrays["z"][: len(u)].tolist()
+    assert t.concepts["u"].tolist() == arrays["z"][: len(u)].tolist()
 
 
 def test_there_is_one_more_record_than_rows_of_the_history_and_the_first_is_before_training(trained: Run) -> None:
@@ -60,7 +60,6 @@ def test_there_is_one_more_record_than_rows_of_the_history_and_the_first_is_befo
 def test_concepts_are_those_of_the_data_model(trained: Run) -> None:
     t = trajectories.read(trained)
     assert t.concepts["words"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    assert t.concepts["u"].tolist() == t.z.tolist()
 
 
 def test_where_there_are_but_two_dimensions_nothing_leaves_the_plane(

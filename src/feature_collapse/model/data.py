@@ -51,22 +51,29 @@ def draw_latents(n_c: int, L: int, K: int, stream: torch.Generator, distinct: bo
     return Z.to(smallest_integer(n_c))
 
 
-def draw_sentences(Z: Tensor, mu: Tensor, n_spl: int, n_w: int, stream: torch.Generator) -> Tensor:
-    """`n_spl` sentences of each class: at position l of class k a word of concept `Z[k, l]` drawn from `mu`.
+def draw_sentences(Z: Tensor, concepts: Tensor, mu: Tensor, n_spl: int, stream: torch.Generator) -> Tensor:
+    """`n_spl` sentences of each class: at position l of class k a word of concept `Z[k, l]` drawn from `mu`, given the
+    concept and the frequency inside it of each word, both (n_w,).
 
-    Returns (K * n_spl, L) word indices `alpha * s_c + beta` of the smallest integer type, class by class.
+    Returns (K * n_spl, L) word indices of the smallest integer type, class by class.
     """
-    sentences = torch.empty(len(Z), n_spl, Z.shape[1], dtype=smallest_integer(n_w))
+    sentences = torch.empty(len(Z), n_spl, Z.shape[1], dtype=smallest_integer(len(concepts)))
     for k, z in enumerate(Z.long()):  # one class at a time bounds memory
-        sentences[k] = draw_words(z.expand(n_spl, -1), mu, stream)
+        sentences[k] = draw_words(z.expand(n_spl, -1), concepts, mu, stream)
     return sentences.flatten(0, 1)
 
 
-def draw_words(concepts: Tensor, mu: Tensor, stream: torch.Generator) -> Tensor:
-    """A word of each of the concepts (N, L), drawn from mu (s_c,): (N, L) word indices."""
-    u = torch.rand(concepts.shape, dtype=torch.float64, generator=stream)
-    # beta = number of cumulated frequencies that a uniform draw exceeds
-    return concepts * len(mu) + torch.searchsorted(mu.cumsum(0)[:-1].contiguous(), u, right=True)
+def draw_words(z: Tensor, concepts: Tensor, mu: Tensor, stream: torch.Generator) -> Tensor:
+    """A word of each of the concepts z (N, L), given the concept of each word, `concepts` (n_w,), and its frequency
+    inside it, `mu` (n_w,): (N, L) word indices."""
+    u = torch.rand(z.shape, dtype=torch.float64, generator=stream)
+    words = torch.empty(z.shape, dtype=torch.int64)
+    for alpha in z.unique():
+        members, here = (concepts == alpha).nonzero().flatten(), z == alpha
+        # how many of the cumulated frequencies a uniform draw exceeds
+        rank = torch.searchsorted(mu[members].cumsum(0)[:-1], u[here], right=True)
+        words[here] = members[rank]
+    return words
 
 
 def wrong_labels(true: Tensor, K: int, share: float, stream: torch.Generator) -> Tensor:
@@ -85,17 +92,37 @@ def labels(K: int, n_spl: int) -> Tensor:
 
 
 def generate(experiment: Experiment, seed: int) -> dict[str, Tensor]:
-    """Latents `Z` (K, L), `mu` (s_c,), training and test sentences (N, L) and their labels (N,); those of training are
-    wrong in a share `label_noise`."""
+    """The data of an experiment: latents `Z` (K, L), the concept and the frequency inside it of each word, `concepts`
+    and `mu` (n_w,), training and test sentences (N, L) and their labels (N,). Word `alpha * s_c + beta` is the one of
+    rank beta of concept alpha."""
     e = experiment
-    mu = word_frequencies(e.mu, e.s_c, e.zipf_exponent)
     Z = draw_latents(e.n_c, e.L, e.K, generator(seed, "latents"), e.distinct_latents)
+    concepts = torch.arange(e.n_c).repeat_interleave(e.s_c)
+    return draw_data(e, seed, Z, concepts, word_frequencies(e.mu, e.s_c, e.zipf_exponent).repeat(e.n_c))
+
+
+def draw_data(experiment: Experiment, seed: int, Z: Tensor, concepts: Tensor, mu: Tensor) -> dict[str, Tensor]:
+    """As `generate`, with these latents and words."""
+    sentences = (
+        draw_sentences(Z, concepts, mu, n, generator(seed, f"{part} sentences"))
+        for part, n in (("train", experiment.n_spl), ("test", experiment.n_test))
+    )
+    return labelled(experiment, seed, Z, concepts, mu, *sentences)
+
+
+def labelled(
+    experiment: Experiment, seed: int, Z: Tensor, concepts: Tensor, mu: Tensor, train: Tensor, test: Tensor
+) -> dict[str, Tensor]:
+    """As `generate`, with these latents, words and sentences, which are in the order of `draw_sentences`. The labels of
+    those of training are wrong in a share `label_noise`."""
+    e = experiment
     return {
-        "Z": Z,
+        "Z": Z.to(smallest_integer(e.n_c)),
+        "concepts": concepts.to(smallest_integer(e.n_c)),
         "mu": mu,
-        "train_sentences": draw_sentences(Z, mu, e.n_spl, e.n_w, generator(seed, "train sentences")),
+        "train_sentences": train,
         "train_labels": wrong_labels(labels(e.K, e.n_spl), e.K, e.label_noise, generator(seed, "wrong labels")),
-        "test_sentences": draw_sentences(Z, mu, e.n_test, e.n_w, generator(seed, "test sentences")),
+        "test_sentences": test,
         "test_labels": labels(e.K, e.n_test),
     }
 

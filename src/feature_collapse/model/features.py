@@ -12,6 +12,7 @@ from feature_collapse.model.collapse import MEASURES, alignment
 from feature_collapse.model.data import draw_sentences, generator, labels
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.model.networks import Network
+from feature_collapse.model.training import accuracy
 
 PLANE = 3  # principal components kept of each vector
 EVALUATED = 1000  # test sentences whose activations behind each layer are measured
@@ -80,7 +81,7 @@ def objective(experiment: Experiment, network: Network, data: dict, seed: int) -
     which a penalty of zero does not tell.
     """
     e = experiment
-    sentences = draw_sentences(data["Z"], data["mu"], FRESH, e.n_w, generator(seed, "fresh sentences"))
+    sentences = draw_sentences(data["Z"], data["concepts"], data["mu"], FRESH, generator(seed, "fresh sentences"))
     losses = [
         F.cross_entropy(network(x.long()), k.long(), reduction="none").double()
         for x, k in zip(sentences.split(1000), labels(e.K, FRESH).split(1000), strict=True)
@@ -96,6 +97,22 @@ def objective(experiment: Experiment, network: Network, data: dict, seed: int) -
         "norm_W": norm_W.item(),
         "norm_U": norm_U.item(),
     }
+
+
+def times_met(experiment: Experiment, data: dict[str, Tensor]) -> Tensor:
+    """How often each word is met in an epoch of training, (n_w,); its expectation where sentences are fresh."""
+    e = experiment
+    if e.fresh:
+        return data["Z"].flatten().bincount(minlength=e.n_c)[data["concepts"].long()] * data["mu"] * e.n_spl
+    sentences = data["train_sentences"].split(10_000)  # never copied whole
+    return torch.stack([x.flatten().bincount(minlength=e.n_w) for x in sentences]).sum(0).double()
+
+
+def log_slope(x: Tensor, y: Tensor) -> float:
+    """Slope of the least-squares line through (log x, log y), all positive; not a number where x is constant."""
+    x, y = x.double().log(), y.double().log()
+    x, y = x - x.mean(), y - y.mean()
+    return ((x @ y) / (x @ x)).item()
 
 
 def norms_met(norms: Tensor, sentences: Tensor, labels: Tensor, K: int) -> Tensor:
@@ -115,15 +132,19 @@ def extract(
 
     Arrays: `words` (n_w, d) after phi, `words_plane` (n_w, 3), `words_axes` (d, 3), `words_norm` (n_w,); `u_plane`
     (K L, 3), `u_axes` (d, 3), `u_norm` (K L,); `z` (K L,) the concept of each u_{k,l}; `met_norm` (K L,) the mean norm
-    of the words that it met in training; `mu` (s_c,).
+    of the words that it met in training; `concepts` and `mu` (n_w,) of the words; `count` (n_w,) how often training
+    meets each in an epoch. A word is met if training meets it at all, a test sentence if all of its words are.
     """
     e = experiment
     words, u = network.words(), network.u().detach().flatten(0, 1)
-    concepts, z = torch.arange(e.n_w) // e.s_c, data["Z"].flatten().long()
-    mu = data["mu"].repeat(e.n_c)  # of each word
+    concepts, mu, z = data["concepts"].long(), data["mu"], data["Z"].flatten().long()
     words_plane, words_axes, words_sigma = project(words, concepts)
     u_plane, u_axes, u_sigma = project(u, z)
     words_norm, u_norm = words.norm(dim=1), u.norm(dim=1)
+    count = times_met(e, data)
+    met = count > 0
+    met_words = (words[met], concepts[met], principal_components(words[met])[0])
+    met_tests = met[data["test_sentences"].long()].all(1)
     met_norm = norms_met(words_norm, data["train_sentences"], data["train_labels"], e.K).flatten()
     arrays = {
         "words": words,
@@ -135,13 +156,23 @@ def extract(
         "u_norm": u_norm,
         "z": data["Z"].flatten(),
         "met_norm": met_norm,
-        "mu": data["mu"],
+        "concepts": data["concepts"],
+        "mu": mu,
+        "count": count,
     }
     seen = data["test_sentences"][:EVALUATED].long()
     true = data["Z"][data["test_labels"][:EVALUATED].long()].flatten()
     numbers = {
         "words": describe(words, concepts, words_sigma),
         "words_weighted_by_mu": describe(words, concepts, words_sigma, mu),
+        "words_met": describe(*met_words),
+        "words_weighted_by_count": describe(*met_words, count[met]),
+        "met": {
+            "words_share": met.double().mean().item(),
+            "test_share": met_tests.double().mean().item(),
+            "test_accuracy": accuracy(network, data["test_sentences"][met_tests], data["test_labels"][met_tests]),
+            "norm_slope": log_slope(count[met], words_norm[met]),
+        },
         "u": describe(u, z, u_sigma),
         "norm_follows_mu": rank_correlation(mu, words_norm),
         "u_norm_follows_met": rank_correlation(met_norm[met_norm.isfinite()], u_norm[met_norm.isfinite()]),

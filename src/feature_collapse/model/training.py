@@ -126,7 +126,7 @@ class Training:
         self._order: Tensor | None = None
         self._record_steps = record_steps(experiment)
         self._recorded_epochs = {(step - 1) // experiment.steps_per_epoch for step in self._record_steps}
-        self._concepts = torch.arange(experiment.n_w) // experiment.s_c
+        self._concepts = data["concepts"].long()
         self._snapshot()
 
     @property
@@ -152,7 +152,7 @@ class Training:
         labels = self.data["train_labels"][chosen].long()
         if e.fresh:
             stream = generator(self.seed, f"fresh sentences of step {self.steps}")
-            sentences = draw_words(self.data["Z"][labels].long(), self.data["mu"], stream)
+            sentences = draw_words(self.data["Z"][labels].long(), self._concepts, self.data["mu"], stream)
         else:
             sentences = self.data["train_sentences"][chosen].long()
         loss, scores = self._take_step(sentences.to(device), labels.to(device))
@@ -250,14 +250,15 @@ def record_steps(experiment: Experiment) -> set[int]:
 
 @torch.no_grad()
 def accuracy(network: torch.nn.Module, sentences: Tensor, labels: Tensor) -> float:
-    """Share of sentences (N, L) that the network, evaluated, puts into their class."""
+    """Share of sentences (N, L) that the network, evaluated, puts into their class; not a number of none."""
     device = next(network.parameters()).device
+    training = network.training
     network.eval()
     correct = 0
     for x, k in zip(sentences.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
         correct += _correct(network(x.long().to(device)).cpu(), k)
-    network.train()
-    return correct / len(labels)
+    network.train(training)
+    return correct / len(labels) if len(labels) else math.nan
 
 
 def _correct(scores: Tensor, labels: Tensor) -> int:

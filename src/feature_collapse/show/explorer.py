@@ -54,6 +54,7 @@ def content(name: str, title: str, t: Trajectory) -> dict[str, Any]:
         "caption": re.sub(r"\$.*?\$", "n_spl", figures.caption(e)),  # its only formula
         "n_c": e.n_c,
         "L": e.L,
+        "rank": pd.Series(t.concepts["words"]).groupby(t.concepts["words"]).cumcount().add(1).tolist(),
         "mu": [float(f"{mu:.6g}") for mu in t.mu],
         "history": {column: _plain(t.history[column]) for column in ("epoch", *sorted(columns))},
         **{

@@ -64,7 +64,7 @@ def scatter(name: str, experiment: Experiment, features: dict[str, np.ndarray], 
     phi = r"LayerNorm$(w_{(\alpha,\beta)})$" if e.normalisation == "layernorm" else r"$w_{(\alpha,\beta)}$"
     figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _plane(left, features["words_plane"], np.arange(e.n_w) // e.s_c, metrics["words"]["sigma"])
+    _plane(left, features["words_plane"], features["concepts"], metrics["words"]["sigma"])
     _plane(right, features["u_plane"], features["z"], metrics["u"]["sigma"])
     left.set_title(f"{e.n_w} word embeddings {phi}\n{left.get_title()}")
     right.set_title(rf"{e.K * e.L} classifier vectors $u_{{k,\ell}}$" + f"\n{right.get_title()}")
@@ -131,15 +131,17 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def word_frequencies(data: dict[str, dict[str, np.ndarray]], n_c: int) -> Figure:
-    """The law `mu_beta` of each experiment in `data`, and how often the words occur in its training sentences."""
+def word_frequencies(data: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """The law `mu_beta` of each experiment in `data`, one for all of its concepts, and how often the words occur in its
+    training sentences."""
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, arrays) in zip(panels, data.items(), strict=True):
-        mu = arrays["mu"]
-        counts = np.bincount(arrays["train_sentences"].ravel(), minlength=n_c * len(mu)).reshape(n_c, -1)
-        rank = np.arange(1, len(mu) + 1)
-        for g, count in enumerate(counts):
+        concepts, mu = arrays["concepts"], arrays["mu"]
+        counts = np.bincount(arrays["train_sentences"].ravel(), minlength=len(mu))
+        rank = np.arange(1, np.sum(concepts == 0) + 1)
+        for g in np.unique(concepts):
+            count = counts[concepts == g]
             shown = count > 0
             axes.scatter(
                 rank[shown],
@@ -150,7 +152,7 @@ def word_frequencies(data: dict[str, dict[str, np.ndarray]], n_c: int) -> Figure
                 linewidths=0,
                 label=f"concept {g + 1}, as met in training",
             )
-        axes.plot(rank, mu, color="black", label=r"law $\mu_\beta$")
+        axes.plot(rank, mu[concepts == 0], color="black", label=r"law $\mu_\beta$")
         axes.set(title=title, xscale="log", yscale="log", xlabel=r"rank $\beta$ of the word in its concept")
         axes.yaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("frequency inside the concept")
@@ -260,7 +262,7 @@ def _word_frequencies(scale: str, config: Config) -> Figure:
         f"{title}\n{caption(run.experiment)}": artifacts.read_arrays(run.folder / "data.safetensors", run)[0]
         for title, run in runs
     }
-    return word_frequencies(data, runs[0][1].experiment.n_c)
+    return word_frequencies(data)
 
 
 FIGURES: dict[str, Callable[[str, Config], Figure]] = {

@@ -16,26 +16,21 @@ class Trajectory:
 
     `plane` holds coordinates on the first three principal axes of the trained network, two in the plane of the figures
     and one out of it, and `norm` whole lengths, of the `words` after phi, (T, n_w, 3) and (T, n_w), and of the `u` of
-    the first classes, (T, n, 3) and (T, n). The origin is the zero vector at every record: nothing is centred. `z` (n,)
-    is the concept of each u_{k,l}, `mu` (s_c,) the law of the words, and `history` has T rows, the first empty but for
-    its epoch.
+    the first classes, (T, n, 3) and (T, n). The origin is the zero vector at every record: nothing is centred.
+    `concepts` holds the concept of each of these vectors, `mu` (n_w,) the frequency of each word in its concept, and
+    `history` T rows, the first empty but for its epoch.
     """
 
     experiment: Experiment
     plane: dict[str, np.ndarray]
     norm: dict[str, np.ndarray]
-    z: np.ndarray
+    concepts: dict[str, np.ndarray]
     mu: np.ndarray
     history: pd.DataFrame
 
     @property
     def epoch(self) -> np.ndarray:
         return self.history["epoch"].to_numpy()
-
-    @property
-    def concepts(self) -> dict[str, np.ndarray]:
-        """The concept of each word and of each u_{k,l}."""
-        return {"words": np.arange(self.experiment.n_w) // self.experiment.s_c, "u": self.z}
 
 
 def read(run: Run) -> Trajectory:
@@ -56,7 +51,7 @@ def read(run: Run) -> Trajectory:
         run.experiment,
         {name: vectors @ axes[name] for name, vectors in x.items()},
         {name: np.linalg.norm(vectors, axis=2) for name, vectors in x.items()},
-        features["z"][: x["u"].shape[1]].astype(int),
+        {"words": features["concepts"].astype(int), "u": features["z"][: x["u"].shape[1]].astype(int)},
         features["mu"],
         pd.concat([pd.DataFrame({"epoch": [0.0]}), history], ignore_index=True),
     )
