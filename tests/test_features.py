@@ -1,5 +1,6 @@
 """Features: spectra against numpy, the same picture however the axes fell, and what is written of a tiny run."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -237,6 +238,31 @@ def test_arrays_are_those_of_the_trained_network(trained: Run) -> None:
         assert np.allclose(arrays[f"{name}_norm"], np.linalg.norm(x.numpy(), axis=1))
 
 
+def test_windows_part_training_between_records() -> None:
+    """Records within an epoch and at the end of epochs; what they have is a mean since the start of the epoch."""
+    steps = np.arange(1, 41) / 10  # ten steps an epoch
+    loss = np.exp(-steps)
+    records = np.array([3, 8, 10, 14, 30, 40])
+    start = (records - 1) // 10 * 10
+    recorded = np.array([loss[a:b].mean() for a, b in zip(start, records, strict=True)])
+    parts = features.windows(records / 10)
+    assert parts * 10 == pytest.approx(np.array([[0, 3], [3, 8], [8, 10], [10, 14], [20, 30], [30, 40]]))
+    expected = [loss[round(10 * a) : round(10 * b)].mean() for a, b in parts]
+    assert features.losses_within(records / 10, recorded) == pytest.approx(np.array(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+def test_half_way_is_found_between_records(rate: float) -> None:
+    """A transition from log K to a small loss, of which there are but few records."""
+    epochs = np.arange(25.0, 1001, 25)
+    parts = features.windows(epochs)
+    middle = parts.mean(1)
+    losses = 0.02 + (math.log(50) - 0.02) / (1 + np.exp(rate * (middle - 430)))
+    assert features.half_way(parts, losses, 50) == pytest.approx(430, abs=0.5)
+    assert features.half_way(parts, losses + 3, 50) is None
+    assert features.half_way(parts[:1], losses[:1], 50) is None
+
+
 def test_metrics_are_those_of_the_trained_network(trained: Run) -> None:
     e = trained.experiment
     features_stage.make(trained)
@@ -252,6 +278,9 @@ def test_metrics_are_those_of_the_trained_network(trained: Run) -> None:
     for name in ("train_loss", "train_accuracy", "test_accuracy"):
         assert metrics["training"][name] == history[name].iloc[-1]
     assert metrics["training"]["peak_test_accuracy"] == history["test_accuracy"].max()
+    epochs, losses = history["epoch"].to_numpy(), history["train_loss"].to_numpy()
+    half_way = features.half_way(features.windows(epochs), features.losses_within(epochs, losses), e.K)
+    assert metrics["training"]["half_way_epoch"] == half_way
     assert metrics["training"]["peak_epoch"] == history["epoch"][history["test_accuracy"].idxmax()]
     described = {"words": (words, concepts), "words_weighted_by_mu": (words, concepts, mu), "u": (u, z)}
     for name, vectors in described.items():

@@ -270,7 +270,9 @@ def test_test_accuracy_is_the_share_of_test_sentences_with_the_highest_score_on_
     assert 0 < right < e.K * e.n_test  # else the test could not tell
     monkeypatch.setattr(training, "EVALUATION_BATCH", 3)
     assert training.accuracy(done.network, tensors["test_sentences"], tensors["test_labels"]) == right / len(scores)
-    assert done.network.training and math.isnan(training.accuracy(done.network.eval(), scores[:0], scores[:0]))
+    assert done.network.training and math.isnan(
+        training.accuracy(done.network.eval(), *(tensors[f"test_{x}"][:0] for x in ("sentences", "labels")))
+    )
     assert not done.network.training
 
 

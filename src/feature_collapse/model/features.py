@@ -1,10 +1,13 @@
 """Features of a trained network: words and u_{k,l} on their principal components, their norms and their collapse."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 from scipy.stats import rankdata
 from torch import Tensor
 
@@ -14,6 +17,7 @@ from feature_collapse.model.experiment import Experiment
 from feature_collapse.model.networks import Network
 from feature_collapse.model.training import accuracy
 
+Array = NDArray[np.float64]
 PLANE = 3  # principal components kept of each vector
 EVALUATED = 1000  # test sentences whose activations behind each layer are measured
 FRESH = 20  # fresh sentences of each class, to estimate the true risk
@@ -70,6 +74,45 @@ def rank_correlation(x: Tensor, y: Tensor) -> float:
     if x.min() == x.max() or y.min() == y.max():
         return float("nan")
     return float(np.corrcoef(rankdata(x.numpy()), rankdata(y.numpy()))[0, 1])
+
+
+def windows(epochs: Array) -> Array:
+    """The part of training that each record at epochs (T,) adds to those before it, as its two ends (T, 2): from the
+    last record, or from the start of the epoch if that is later, to the record itself."""
+    return np.stack([np.maximum(_starts(epochs), np.append(0, epochs[:-1])), epochs], axis=1)
+
+
+def losses_within(epochs: Array, losses: Array) -> Array:
+    """The mean training loss within each of the `windows`, from recorded losses (T,), which are means since the start
+    of an epoch."""
+    starts = _starts(epochs)
+    totals = losses * (epochs - starts)
+    ends = windows(epochs)
+    continues = ends[:, 0] > starts
+    return (totals - np.where(continues, np.append(0, totals[:-1]), 0)) / (ends[:, 1] - ends[:, 0])
+
+
+def _starts(epochs: Array) -> Array:
+    """The start of the epoch that each record belongs to; the end of an epoch belongs to it."""
+    return np.ceil(epochs - 1e-9) - 1
+
+
+def half_way(windows: Array, losses: Array, K: int) -> float | None:
+    """The epoch at which the mean loss (T,) within windows (T, 2) has fallen to half of log K, which is the loss before
+    anything is learned; None if it has not.
+
+    Between the middles of the windows the logarithm of `loss / (log K - loss)` is interpolated by a monotone cubic: it
+    changes far more evenly than the loss.
+    """
+    chance = math.log(K)
+    below = np.flatnonzero(losses < chance / 2)
+    if not len(below) or len(losses) < 2:
+        return None
+    epochs = np.append(0, windows.mean(1))
+    shares = np.clip(np.append(chance, losses) / chance, 1e-6, 1 - 1e-6)
+    odds = np.log(shares / (1 - shares))
+    crossings = PchipInterpolator(epochs, odds).solve(0, extrapolate=False)
+    return float(crossings[0])
 
 
 @torch.no_grad()

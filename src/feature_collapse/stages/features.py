@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from feature_collapse.model.features import extract
+from feature_collapse.model.features import extract, half_way, losses_within, windows
 from feature_collapse.model.networks import Network
 from feature_collapse.theory.certificate import optimality_gap
 from feature_collapse.workflow import artifacts
@@ -23,10 +23,12 @@ def make(run: Run) -> None:
     arrays, numbers = extract(run.experiment, network, data, run.seed)
     artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()})
     last, peak = history.iloc[-1], history.loc[history["test_accuracy"].idxmax()]
+    epochs, losses = history["epoch"].to_numpy(), history["train_loss"].to_numpy()
     training = {
         **{name: float(last[name]) for name in ("epoch", "train_loss", "train_accuracy", "test_accuracy")},
         "peak_test_accuracy": float(peak["test_accuracy"]),
         "peak_epoch": float(peak["epoch"]),
+        "half_way_epoch": half_way(windows(epochs), losses_within(epochs, losses), run.experiment.K),
     }
     gap = {"optimality_gap": optimality_gap(run.experiment, network.W.detach(), network.u().detach(), data)}
     artifacts.write_json(run.folder / "metrics.json", run, {"training": training, **numbers, **gap})
