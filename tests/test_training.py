@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -202,19 +203,25 @@ def test_number_of_threads_does_not_change_a_byte(config: Config, kind: dict[str
     sentences=st.integers(2, 60),
     batch_size=st.integers(1, 40),
 )
-def test_records_are_evenly_spaced_and_end_with_the_last_step(
+def test_half_of_the_records_are_evenly_spaced_and_half_logarithmically(
     tiny: Callable, epochs: int, records: int, sentences: int, batch_size: int
 ) -> None:
     e = tiny(epochs=epochs, records=records, K=sentences, n_spl=1, batch_size=batch_size)
     steps = record_steps(e)
-    assert e.steps in steps
-    assert e.steps_per_epoch in steps
+    assert {e.steps_per_epoch, e.steps} <= steps
     assert min(steps) >= 1 and max(steps) == e.steps
-    assert min(records, e.steps) <= len(steps) <= records + 1
-    unit = e.steps_per_epoch if epochs >= records else 1
-    assert all(step % unit == 0 for step in steps)
-    for i in range(1, records + 1):
-        assert min(abs(step - i * e.steps / records) for step in steps) <= max(unit / 2, 1)
+    assert len(steps) <= records + 1
+    late = e.steps_per_epoch if epochs >= records else 1
+    assert all(step % late == 0 for step in steps if step > e.steps_per_epoch)
+    even = (records + 1) // 2
+    for i in range(1, even + 1):
+        assert min(abs(step - i * e.steps / even) for step in steps) <= max(late / 2, 1)
+    if records > 1:
+        assert 1 in steps
+        ratio = e.steps ** (1 / (records // 2))
+        ordered = sorted(steps)
+        for step, following in pairwise(ordered):  # no gap on the logarithmic axis but that of the rounding
+            assert following <= ratio * (step + late / 2) + late / 2
 
 
 @pytest.mark.parametrize("scale", ["", "quick", "smoke"])
@@ -227,13 +234,14 @@ def test_every_experiment_records_at_least_thirty_rows_and_epoch_one(config: Con
 
 
 def test_history_has_a_row_for_each_record_in_order(tiny: Callable[..., Experiment]) -> None:
-    e = tiny(epochs=6, records=3)
-    assert [row["epoch"] for row in trained(e).history] == [1, 2, 4, 6]
-    e = tiny(epochs=1, records=3)  # 24 sentences in 4 batches
-    assert [row["epoch"] for row in trained(e).history] == [0.25, 0.75, 1]
+    e = tiny(epochs=6, records=3)  # 24 sentences in 4 batches
+    assert [row["epoch"] for row in trained(e).history] == [0.25, 1, 3, 6]
+    e = tiny(epochs=1, records=3)
+    assert [row["epoch"] for row in trained(e).history] == [0.25, 0.5, 1]
+    assert [row["epoch"] for row in trained(tiny(epochs=6, records=1)).history] == [1, 6]
 
 
-def test_train_loss_and_accuracy_are_means_over_the_batches_of_the_epoch(
+def test_train_loss_and_accuracy_are_means_over_the_batches_of_the_epoch_so_far(
     tiny: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     e = tiny(epochs=5, records=5)
@@ -251,9 +259,11 @@ def test_train_loss_and_accuracy_are_means_over_the_batches_of_the_epoch(
 
     monkeypatch.setattr(training, "make_step", make_step)
     history = trained(e).history
-    assert len(history) == 5
-    for epoch, row in enumerate(history):
-        losses, accuracies = zip(*taken[epoch * e.steps_per_epoch : (epoch + 1) * e.steps_per_epoch], strict=True)
+    assert any(row["epoch"] % 1 for row in history) and any(row["epoch"] > 1 for row in history)
+    for row in history:
+        step = round(row["epoch"] * e.steps_per_epoch)
+        first = (step - 1) // e.steps_per_epoch * e.steps_per_epoch
+        losses, accuracies = zip(*taken[first:step], strict=True)
         assert row["train_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-12)
         assert row["train_accuracy"] == pytest.approx(sum(accuracies) / len(accuracies), rel=1e-12)
 

@@ -138,7 +138,7 @@ class Training:
         return self.steps / self.experiment.steps_per_epoch
 
     def step(self) -> None:
-        """One step of SGD on the next batch; at the evenly spaced steps of `record_steps` also a row of `history`.
+        """One step of SGD on the next batch; at the steps of `record_steps` also a row of `history`.
 
         Raises TrainingError when the loss is not finite."""
         e = self.experiment
@@ -238,14 +238,19 @@ def train(experiment: Experiment, seed: int, data: dict[str, Tensor]) -> Trainin
 
 
 def record_steps(experiment: Experiment) -> set[int]:
-    """The steps after which a row of history is written: `records` of them evenly spaced, the last step included,
-    and the end of the first epoch. Where there are more epochs than records, each is the end of an epoch."""
+    """The steps after which a row of history is written: half of the `records` evenly spaced up to the last step, half
+    evenly spaced in the logarithm of the step from the first one on, and the end of the first epoch.
+
+    Even steps alone miss what comes first: with LayerNorm words collapse in the first of hundreds of epochs. Where
+    there are more epochs than records, every step after the first epoch is rounded to the end of one; steps that
+    coincide are recorded once."""
     e = experiment
-    if e.epochs >= e.records:
-        even = {round(i * e.epochs / e.records) * e.steps_per_epoch for i in range(1, e.records + 1)}
-    else:
-        even = {max(1, round(i * e.steps / e.records)) for i in range(1, e.records + 1)}
-    return even | {e.steps_per_epoch}
+    even, logarithmic = e.records - e.records // 2, e.records // 2
+    wanted = [i * e.steps / even for i in range(1, even + 1)]
+    wanted += [e.steps ** (i / logarithmic) for i in range(logarithmic)]
+    late = e.steps_per_epoch if e.epochs >= e.records else 1
+    units = [late if step > e.steps_per_epoch else 1 for step in wanted]
+    return {e.steps_per_epoch, *(max(1, round(step / u)) * u for step, u in zip(wanted, units, strict=True))}
 
 
 @torch.no_grad()
