@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from feature_collapse.workflow import captions, resources
+from feature_collapse.workflow import captions, resources, surroundings
 from feature_collapse.workflow.config import Config, ConfigError
 from feature_collapse.workflow.dag import code
 from feature_collapse.workflow.recovery import forget_dead_locks, forget_the_future
@@ -26,6 +26,8 @@ def config_or_exit(look_up):
         sys.exit(2)
 
 
+config_or_exit(surroundings.own_package)
+surroundings.own_python()
 CONFIG = config_or_exit(Config)
 CAPTIONS = config_or_exit(captions.read)
 

@@ -11,6 +11,7 @@ import click
 from feature_collapse import __version__
 from feature_collapse.workflow.artifacts import ArtifactError
 from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.surroundings import own_package
 
 # The modules behind the verbs are imported when they are needed: torch takes seconds, and `--help` should not.
 
@@ -72,6 +73,7 @@ def _verb(function: Callable, failure: str = FAILURE) -> click.Command:
     @wraps(function)
     def call(*args, **kwargs):
         try:
+            own_package()
             return function(*args, **kwargs)
         except (ConfigError, ArtifactError) as error:
             click.echo(f"error: {error}", err=True)
