@@ -13,6 +13,7 @@ class Experiment(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
 
+    data: Literal["model", "text", "text_uniform", "text_frequency", "text_random_roles", "text_variants"]
     n_c: int = Field(ge=2, le=10_000)
     n_w: int = Field(ge=2, le=10_000_000)
     L: int = Field(ge=1, le=10_000)
@@ -39,7 +40,12 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.n_w % self.n_c:
+        of_roles = self.data not in ("model", "text_variants")
+        if of_roles and self.n_c != 3:
+            raise ValueError(f"n_c: {self.data} has the 3 roles of words as concepts, not {self.n_c}")
+        if self.fresh and not self.has_law:
+            raise ValueError(f"fresh: {self.data} has windows of a text, and no law to draw others from")
+        if not of_roles and self.n_w % self.n_c:
             raise ValueError(f"n_w: {self.n_w} is not divisible by n_c = {self.n_c}")
         if self.distinct_latents and self.n_c**self.L < self.K:
             raise ValueError(
@@ -60,8 +66,13 @@ class Experiment(BaseModel):
         return self
 
     @property
+    def has_law(self) -> bool:
+        """Whether sentences are drawn word by word from mu; else they are windows of a text."""
+        return self.data not in ("text", "text_random_roles")
+
+    @property
     def s_c(self) -> int:
-        """Words per concept."""
+        """Words per concept, where all have as many."""
         return self.n_w // self.n_c
 
     @property

@@ -118,16 +118,20 @@ def half_way(windows: Array, losses: Array, K: int) -> float | None:
 @torch.no_grad()
 def objective(experiment: Experiment, network: Network, data: dict, seed: int) -> dict[str, float]:
     """What the theorems minimise, at a trained network: cross-entropy under the true law of the sentences, estimated on
-    fresh ones, plus the penalty `(lambda_W/2) ||W||^2 + (lambda_U/2) ||U||^2`.
+    fresh ones, plus the penalty `(lambda_W/2) ||W||^2 + (lambda_U/2) ||U||^2`. Of windows of a text, which has no such
+    law, those kept for tests are the fresh ones.
 
     Returns the cross-entropy, its standard error, the penalty and the sum, in nats; and the Frobenius norms of W and U,
     which a penalty of zero does not tell.
     """
     e = experiment
-    sentences = draw_sentences(data["Z"], data["concepts"], data["mu"], FRESH, generator(seed, "fresh sentences"))
+    sentences, true = data["test_sentences"], data["test_labels"]
+    if e.has_law:
+        stream = generator(seed, "fresh sentences")
+        sentences, true = draw_sentences(data["Z"], data["concepts"], data["mu"], FRESH, stream), labels(e.K, FRESH)
     losses = [
         F.cross_entropy(network(x.long()), k.long(), reduction="none").double()
-        for x, k in zip(sentences.split(1000), labels(e.K, FRESH).split(1000), strict=True)
+        for x, k in zip(sentences.split(1000), true.split(1000), strict=True)
     ]
     loss = torch.cat(losses)
     norm_W, norm_U = network.W.double().norm(), network.U_T.double().norm()

@@ -15,13 +15,14 @@ def make(run: Run) -> None:
     of the history at the end of training and at the highest test accuracy, and how far the weights can be from the
     global minimum (`theory.certificate`)."""
     torch.set_num_threads(1)  # sums over many vectors would otherwise depend on the number of threads
-    data = {k: torch.from_numpy(v) for k, v in artifacts.read_arrays(run.folder / "data.safetensors", run)[0].items()}
+    read, words = artifacts.read_arrays(run.folder / "data.safetensors", run)
+    data = {k: torch.from_numpy(v) for k, v in read.items()}
     weights, _ = artifacts.read_arrays(run.folder / "weights.safetensors", run)
     history = pd.read_csv(artifacts.covered(run.folder / "history.csv", run))
     network = Network(run.experiment, run.seed).load({name: torch.from_numpy(w) for name, w in weights.items()}).eval()
 
     arrays, numbers = extract(run.experiment, network, data, run.seed)
-    artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()})
+    artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()}, **words)
     last, peak = history.iloc[-1], history.loc[history["test_accuracy"].idxmax()]
     epochs, losses = history["epoch"].to_numpy(), history["train_loss"].to_numpy()
     training = {

@@ -27,7 +27,12 @@ def predict(experiment: Experiment) -> theory.Prediction:
     labels, no penalty, more classes than there are sequences, too few dimensions."""
     e = experiment
     normalised = e.normalisation == "layernorm"
-    for key, known in {"architecture": ["linear"], "normalisation": ["none", "layernorm"], "label_noise": [0]}.items():
+    for key, known in {
+        "data": ["model"],
+        "architecture": ["linear"],
+        "normalisation": ["none", "layernorm"],
+        "label_noise": [0],
+    }.items():
         if getattr(e, key) not in known:
             raise ValueError(f"{key}: the theorems do not speak of {getattr(e, key)}")
     if not e.lambda_U:
