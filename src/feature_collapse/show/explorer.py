@@ -1,8 +1,10 @@
-"""The explorer: one page, complete in itself, to go through the snapshots of the four experiments by hand."""
+"""The explorer: one page, complete in itself, to go through the training of two experiments side by side."""
 
 import base64
 import json
 import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +17,68 @@ from feature_collapse.show import paper as figures
 from feature_collapse.show import trajectories
 from feature_collapse.show.diagrams import MARKERS
 from feature_collapse.show.trajectories import Trajectory
+from feature_collapse.show.vertices import vertices
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
 
 PAGE = Path(__file__).with_name("explorer.html")
 SYMBOLS = {"s": "square", "o": "circle", "^": "triangle-up"}  # Plotly's names for matplotlib's marks
-# What the table of the page shows: columns of history.csv, those of the words or those of the u_kl.
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of history.csv that the page shows, of the words or of the u_kl; and what it says."""
+
+    label: str
+    why: str
+
+
 MEASURES = {
-    "test_accuracy": "test accuracy",
-    "train_accuracy": "train accuracy",
-    "train_loss": "train loss",
-    "VECTORS_cdnv": "spread in a concept (CDNV)",
-    "VECTORS_nc1": "spread in a concept (NC1)",
-    "VECTORS_direction_spread": "spread of directions",
-    "VECTORS_size_spread": "spread of sizes",
-    "VECTORS_equiangularity": "unequal angles of the means",
-    "VECTORS_equinorm": "unequal norms of the means",
-    "alignment": "words not along the u",
+    "test_accuracy": Measure(
+        "test accuracy", "Share of fresh sentences, never seen in training, put into their class."
+    ),
+    "train_accuracy": Measure(
+        "train accuracy", "Share of this epoch's sentences put into their class, as they were met."
+    ),
+    "train_loss": Measure("train loss", "Mean cross-entropy of this epoch's sentences, in nats, as they were met."),
+    "VECTORS_cdnv": Measure(
+        "spread in a concept (CDNV)",
+        "Class-distance normalised variance: the squared distance of vectors from the mean of their concept, relative "
+        "to the squared distance between the means. 0: collapsed.",
+    ),
+    "VECTORS_nc1": Measure(
+        "spread in a concept (NC1)",
+        "Covariance within concepts relative to the covariance of their means. 0: collapsed.",
+    ),
+    "VECTORS_direction_spread": Measure(
+        "spread of directions",
+        "1 minus the mean cosine between a vector and the mean of its concept. 0: one direction per concept, whatever "
+        "the sizes.",
+    ),
+    "VECTORS_size_spread": Measure(
+        "spread of sizes", "Standard deviation of the norms within a concept, relative to their mean. 0: one size."
+    ),
+    "VECTORS_equiangularity": Measure(
+        "unequal angles", "How far the angles between the means of the concepts are from equal and largest. 0: equal."
+    ),
+    "VECTORS_equinorm": Measure(
+        "unequal norms",
+        "Standard deviation of the distances of the means from their centre, relative to the mean distance. 0: equal.",
+    ),
+    "alignment": Measure(
+        "words against classifier",
+        "1 minus the cosine between the mean word and the mean classifier vector of a concept. 0: one direction.",
+    ),
+}
+# What to look for, by experiment; others say nothing.
+LOOK_FOR = {
+    "fig3": "Words are equally frequent. Words and classifier vectors of a concept gather in one point each.",
+    "fig4a": "Words become three rays, with the frequent ones at their tips. With many sentences per class the "
+    "classifier vectors still gather in three points.",
+    "fig4b": "Classifier vectors become rays, not points. Seen from the side, frequent words leave the plane. Test "
+    "accuracy falls after its peak.",
+    "fig4c": "The same sentences with LayerNorm: words and classifier vectors gather in three points within a few "
+    "epochs.",
 }
 
 
@@ -49,27 +96,30 @@ def content(name: str, title: str, t: Trajectory) -> dict[str, Any]:
     e = t.experiment
     columns = {column.replace("VECTORS", vectors) for column in MEASURES for vectors in ("words", "u")}
     return {
-        "name": name,
+        "key": name.removeprefix("fig"),
         "title": title,
+        "look": LOOK_FOR.get(name, ""),
         "caption": re.sub(r"\$.*?\$", "n_spl", figures.caption(e)),  # its only formula
         "n_c": e.n_c,
         "L": e.L,
+        "names": t.names,
         "rank": pd.Series(t.concepts["words"]).groupby(t.concepts["words"]).cumcount().add(1).tolist(),
-        "mu": [float(f"{mu:.6g}") for mu in t.mu],
-        "history": {column: _plain(t.history[column]) for column in ("epoch", *sorted(columns))},
+        "mu": _rounded(t.mu),
+        "history": {column: _rounded(t.history[column]) for column in ("epoch", *sorted(columns))},
         **{
             vectors: {
                 "concept": t.concepts[vectors].tolist(),
                 **{axis: pack(t.plane[vectors][..., i]) for i, axis in enumerate("xyz")},
                 "norm": pack(t.norm[vectors]),
+                "predicted": [_rounded(place) for place in vertices(e, vectors)],
             }
             for vectors in ("words", "u")
         },
     }
 
 
-def _plain(column: pd.Series) -> list[float | None]:
-    return [float(f"{x:.6g}") if np.isfinite(x) else None for x in column]
+def _rounded(numbers: Iterable[float]) -> list[float | None]:
+    return [float(f"{x:.6g}") if np.isfinite(x) else None for x in numbers]
 
 
 def page(experiments: list[dict[str, Any]]) -> str:
@@ -77,7 +127,8 @@ def page(experiments: list[dict[str, Any]]) -> str:
     data = {
         "experiments": experiments,
         "measures": [
-            {"name": name, "label": label, "percent": name.endswith("accuracy")} for name, label in MEASURES.items()
+            {"name": name, "percent": name.endswith("accuracy"), **asdict(measure)}
+            for name, measure in MEASURES.items()
         ],
         "concepts": [
             {"colour": to_hex(figures.concept_colour(g)), "symbol": SYMBOLS[MARKERS[g % len(MARKERS)]]}

@@ -18,7 +18,7 @@ class Trajectory:
     and one out of it, and `norm` whole lengths, of the `words` after phi, (T, n_w, 3) and (T, n_w), and of the `u` of
     the first classes, (T, n, 3) and (T, n). The origin is the zero vector at every record: nothing is centred.
     `concepts` holds the concept of each of these vectors, `mu` (n_w,) the frequency of each word in its concept, and
-    `history` T rows, the first empty but for its epoch.
+    `history` T rows, the first empty but for its epoch. `names` are those of the words, where they are words of a text.
     """
 
     experiment: Experiment
@@ -27,6 +27,7 @@ class Trajectory:
     concepts: dict[str, np.ndarray]
     mu: np.ndarray
     history: pd.DataFrame
+    names: list[str] | None = None
 
     @property
     def epoch(self) -> np.ndarray:
