@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from feature_collapse.workflow import captions, resources, surroundings
+from feature_collapse.workflow import captions, cluster, resources, surroundings
 from feature_collapse.workflow.config import Config, ConfigError
 from feature_collapse.workflow.dag import code
 from feature_collapse.workflow.recovery import forget_dead_locks, forget_the_future
@@ -191,6 +191,10 @@ wildcard_constraints:
 
 
 report: "report/workflow.rst"
+
+
+onstart:
+    cluster.listen(workflow)
 
 
 localrules:  # to a cluster they are not worth a job: they do nothing, or draw and add up for seconds
