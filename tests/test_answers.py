@@ -472,7 +472,7 @@ def search(normed: float = 1.0, **train: tuple[float, float]) -> pd.DataFrame:
     """Train accuracies of an architecture at two learning rates, the lower of both networks; test accuracy is 50 %, and
     `normed` with LayerNorm."""
     return table(
-        runs(test, train=share, seeds=1, normalisation=n, architecture=architecture, lr=lr, init_scale=0.1)
+        runs(test, train=share, seeds=1, normalisation=n, architecture=architecture, lr=lr, init_scale_W=0.1)
         for architecture, shares in train.items()
         for lr, lower in zip((0.1, 0.3), shares, strict=True)
         for n, share, test in zip(SIDES, (lower, 1.0), (POOR, normed), strict=True)
@@ -549,7 +549,7 @@ def test_label_noise_names_three_settings_at_most() -> None:
 
 def threshold(learned: float, not_learned: float) -> pd.DataFrame:
     """Norms of words below and above the threshold, predicted to be 1.25 and 0."""
-    common = {"init_scale": 0.001, "d": 100, "seed": 0}
+    common = {"init_scale_W": 0.001, "d": 100, "seed": 0}
     below = {"lambda_U": 0.01, "words_norm_mean": learned, "predicted_words_norm_mean": 1.25, "learnable": True}
     above = {"lambda_U": 0.02, "words_norm_mean": not_learned, "predicted_words_norm_mean": 0.0, "learnable": False}
     return pd.DataFrame([below | common, above | common])

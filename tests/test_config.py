@@ -17,7 +17,7 @@ from feature_collapse.model.experiment import Experiment
 from feature_collapse.workflow.config import Config, ConfigError, Run
 
 SIZES = ["n_c", "n_w", "L", "K", "n_spl", "n_test", "d", "batch_size", "epochs", "records"]
-REALS = ["zipf_exponent", "init_scale", "lr", "lambda_W", "lambda_U"]
+REALS = ["zipf_exponent", "eps", "init_scale_W", "init_scale_U", "init_scale_layers", "lr", "lambda_W", "lambda_U"]
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +97,8 @@ def test_delivered_configuration_is_valid(config: Config) -> None:
 
 def test_delivered_configuration_is_the_paper_s(config: Config) -> None:
     common = {"n_c": 3, "n_w": 1200, "L": 15, "K": 1000, "n_test": 5, "d": 100, "lr": 0.1, "batch_size": 100}
-    common |= {"init_scale": 0.001, "zipf_exponent": 1, "lambda_U": 0.001, "distinct_latents": False}
+    common |= {"init_scale_W": 0.001, "init_scale_U": 0.001, "zipf_exponent": 1, "lambda_U": 0.001}
+    common |= {"init_scale_layers": 1, "eps": 1e-5, "data": "model", "distinct_latents": False}
     uniform, zipf = {"mu": "uniform"}, {"mu": "zipf"}
     plain, layernorm = {"normalisation": "none", "lambda_W": 0.001}, {"normalisation": "layernorm", "lambda_W": 0}
     paper = {
@@ -176,7 +177,7 @@ def test_negative_real_is_refused(content: dict, write: Callable, key: str) -> N
     refused_entry(content, write, key, -1e-9, "greater than")
 
 
-@pytest.mark.parametrize("key", ["lr", "init_scale"])
+@pytest.mark.parametrize("key", ["lr", "eps", "init_scale_W", "init_scale_U", "init_scale_layers"])
 def test_zero_learning_rate_or_initial_scale_is_refused(content: dict, write: Callable, key: str) -> None:
     refused_entry(content, write, key, 0, "greater than 0")
 

@@ -72,7 +72,7 @@ def test_what_the_theorems_do_not_speak_of_is_refused_by_its_name(config: Config
         ("fig4c+fresh=true+epochs=1", "Theorem 3"),
         ("fig4b+zipf_exponent=0", "Theorem 1"),
         ("fig4c+zipf_exponent=2+lambda_U=0.01", "Theorem 3"),
-        ("fig3+distinct_latents=true+lr=1+batch_size=7+init_scale=0.1+n_spl=2", "Theorem 1"),
+        ("fig3+distinct_latents=true+lr=1+batch_size=7+init_scale_W=0.1+n_spl=2", "Theorem 1"),
         ("fig3+n_c=8+d=7", "Theorem 1"),
         ("fig4c+n_c=8+d=8", "Theorem 3"),
     ],

@@ -119,12 +119,12 @@ def test_the_transition_is_crossed_by_both_laws(config: Config) -> None:
 
 def test_depth_is_studied_at_the_settings_that_the_search_recommends(config: Config, root: Path) -> None:
     tried = pd.read_csv(root / "docs/studies/depth_search.csv")
-    trained = tried.groupby(["architecture", "init_scale", "lr"], as_index=False)["training_train_accuracy"].min()
+    trained = tried.groupby(["architecture", "init_scale_W", "lr"], as_index=False)["training_train_accuracy"].min()
     trained = trained[trained["training_train_accuracy"] >= answers.FITTED]
-    studied = {(e.architecture, e.init_scale, e.lr) for e in (run.experiment for run in config.study("depth"))}
+    studied = {(e.architecture, e.init_scale_W, e.lr) for e in (run.experiment for run in config.study("depth"))}
     for architecture, settings in trained.groupby("architecture"):
-        least = settings[settings["init_scale"] == settings["init_scale"].min()]
-        assert {s[1:] for s in studied if s[0] == architecture} == {(least["init_scale"].min(), least["lr"].max())}
+        least = settings[settings["init_scale_W"] == settings["init_scale_W"].min()]
+        assert {s[1:] for s in studied if s[0] == architecture} == {(least["init_scale_W"].min(), least["lr"].max())}
     assert {s[0] for s in studied} == {"linear", *trained["architecture"]}
 
 

@@ -228,7 +228,7 @@ EDITS: dict[str, tuple[Callable[[Path], None], Callable[[Job], bool]]] = {
     "editing the training trains every run": (append("src/feature_collapse/model/training.py"), trains),
     "editing the table makes the tables": (append("src/feature_collapse/evidence/reproduction.py"), reads_numbers),
     "editing the paper's numbers makes the table": (append("config/paper.yaml"), makes_the_table),
-    "editing an entry runs that experiment": (entry_of_4c(init_scale=0.5), of_a_run("fig4c")),
+    "editing an entry runs that experiment": (entry_of_4c(init_scale_U=0.5), of_a_run("fig4c")),
     "swapping two values of an entry runs that experiment": (
         entry_of_4c(zipf_exponent=0, lambda_W=1),
         of_a_run("fig4c"),

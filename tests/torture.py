@@ -447,7 +447,7 @@ def diverging(rack: Rack, tries: int) -> Outcome:
             settings = project / workflow.SETTINGS
             kept = settings.read_bytes()
             workflow.edit_settings(project, lambda file: file["scales"]["smoke"]["override"].update(lr=1000.0))
-            workflow.edit_settings(project, lambda file: file["defaults"].update(init_scale=1000))
+            workflow.edit_settings(project, lambda file: file["defaults"].update(init_scale_W=1000, init_scale_U=1000))
             done = workflow.finish(workflow.start(project, *COMMAND))
             log = (project / "results" / RUN / "log/train.log").read_text("utf-8")
             told = done.returncode and re.search(

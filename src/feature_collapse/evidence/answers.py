@@ -45,7 +45,7 @@ ARCHITECTURES = {
 SETTINGS = {
     "lambda_U": "lambda",
     "zipf_exponent": "Zipf exponent",
-    "init_scale": "initial scale",
+    "init_scale_W": "initial scale",
     "lr": "learning rate",
 }
 
@@ -170,8 +170,8 @@ def correlation(rows: pd.DataFrame) -> float:
 
 def transition(rows: pd.DataFrame) -> str:
     """Theorems 1 and 2: something is learned below a threshold in lambda and nothing above it. Something is where the
-    words are longer than they were to begin with, `init_scale sqrt(d)`."""
-    learned = rows["words_norm_mean"] > rows["init_scale"] * np.sqrt(rows["d"])
+    words are longer than they were to begin with, `init_scale_W sqrt(d)`."""
+    learned = rows["words_norm_mean"] > rows["init_scale_W"] * np.sqrt(rows["d"])
     wrong = rows[learned != rows["learnable"]]
     below, above = rows[rows["learnable"]], rows[~rows["learnable"]]
     error = (below["words_norm_mean"] / below["predicted_words_norm_mean"] - 1).abs().median()
@@ -504,7 +504,7 @@ def collapsed(cdnv: Estimate) -> bool | None:
 def depth_search(rows: pd.DataFrame) -> str:
     """The learning rates and initial scales at which an architecture trains both with and without LayerNorm, and which
     of the two is the more accurate there."""
-    settings = ["architecture", "lr", "init_scale"]
+    settings = ["architecture", "lr", "init_scale_W"]
     worse = rows.groupby(settings, sort=False)[TRAIN].min()  # of both networks, and seeds
     parts, never = [], []
     for architecture, of in worse.groupby("architecture", sort=False):

@@ -3,7 +3,8 @@
 In this project a group is a concept, and its members are word embeddings (after `phi` where there is one) or the
 vectors u_{k,l} with z_{k,l} in it. Means over the members of a group are uniform unless `weight` (n,) is given, for
 instance the frequency `mu_beta` of each word; means over groups are uniform. Every measure is 0 at complete collapse
-(type I or II); at type III only the directions collapse. All are computed in float64.
+(type I or II); at type III only the directions collapse. All are computed in float64 by steps of a fixed order, see
+`spectrum`, so that they have the same bits wherever x has.
 """
 
 import math
@@ -12,19 +13,30 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from feature_collapse.model.spectrum import along, cosines, eigen, norms, root
+
 
 class Grouped(NamedTuple):
     """Vectors with their groups, as every measure needs them."""
 
     x: Tensor  # (n, d) float64
     groups: Tensor  # (n,) int64
-    share: Tensor  # (n, G): weight of each vector in the mean of each group; columns sum to 1
+    share: Tensor  # (n,): weight of each vector in the mean of its group; those of a group sum to 1
     means: Tensor  # (G, d)
 
     @property
     def deviations(self) -> Tensor:
         """x - m_g, (n, d)."""
         return self.x - self.means[self.groups]
+
+    @property
+    def centred_means(self) -> Tensor:
+        """m_g - m, (G, d)."""
+        return self.means - self.means.mean(0)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean in each group of values (n, ...): (G, ...)."""
+        return _group_sums(self.share.view(-1, *[1] * (values.dim() - 1)) * values, self.groups)
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:
@@ -37,11 +49,14 @@ def grouped(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> Grouped:
     """Vectors (n, d) with their groups (n,), and their weights (n,) if these are not all alike. A group without a
     member does not count."""
     x, groups = x.double(), torch.unique(groups.long(), return_inverse=True)[1]
-    share = torch.nn.functional.one_hot(groups).double()
-    if weight is not None:
-        share *= weight.double()[:, None]
-    share /= share.sum(0)
-    return Grouped(x, groups, share, share.T @ x)
+    weight = torch.ones(len(x), dtype=torch.float64) if weight is None else weight.double()
+    share = weight / _group_sums(weight, groups)[groups]
+    return Grouped(x, groups, share, _group_sums(share[:, None] * x, groups))
+
+
+def _group_sums(values: Tensor, groups: Tensor) -> Tensor:
+    """The sum of values (n, ...) in each group, in their order: (G, ...)."""
+    return values.new_zeros(int(groups.max()) + 1, *values.shape[1:]).index_add_(0, groups, values)
 
 
 def cdnv(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> float:
@@ -50,7 +65,7 @@ def cdnv(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> float:
     Galanti, György, Hutter, 2021, https://arxiv.org/abs/2112.15121
     """
     g = grouped(x, groups, weight)
-    v = g.share.T @ g.deviations.square().sum(1)  # (G,)
+    v = g.mean(g.deviations.square().sum(1))  # (G,)
     first, second = g.pairs
     return ((v[first] + v[second]) / (2 * (g.means[first] - g.means[second]).square().sum(1))).mean().item()
 
@@ -62,25 +77,27 @@ def nc1(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> float:
     """
     g = grouped(x, groups, weight)
     G = len(g.means)
-    # S_B = (1/G) sum_g (m_g - m)(m_g - m)^T has the eigenvalues s^2 / G along the right singular vectors of the means.
-    _, s, axes = torch.linalg.svd(g.means - g.means.mean(0), full_matrices=False)
-    within = g.share.T @ (g.deviations @ axes[: G - 1].T).square()  # (G, G - 1)
-    return (within.mean(0) / (s[: G - 1].square() / G)).sum().item() / G
+    # With rows m_g - m of M, S_B = M^T M / G has the eigenvalues s^2 / G along M^T v / s, where M M^T v = s^2 v.
+    M, rank = g.centred_means, min(G - 1, x.shape[1])
+    v = eigen(along(M, M.T))[1][:, :rank]
+    axes = along(M.T, v)  # (d, rank), of length s each
+    squares = axes.square().sum(0)
+    within = g.mean(along(g.deviations, axes).square()).mean(0)  # (rank,), s^2 times that along axes of length one
+    return (within / squares / (squares / G)).sum().item() / G
 
 
 def direction_spread(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> float:
     """`1 - mean cos(x, m_g)` over the members of each group: 0 when directions have collapsed."""
     g = grouped(x, groups, weight)
-    cosines = torch.cosine_similarity(g.x, g.means[g.groups], eps=0)
-    return 1 - (g.share.T @ cosines).mean().item()
+    return 1 - g.mean(cosines(g.x, g.means[g.groups])).mean().item()
 
 
 def size_spread(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> float:
     """Standard deviation of `||x||` inside a group over its mean, averaged over groups: 0 when sizes have collapsed."""
     g = grouped(x, groups, weight)
-    norms = g.x.norm(dim=1)
-    means = g.share.T @ norms  # (G,)
-    return ((g.share.T @ (norms - means[g.groups]).square()).sqrt() / means).mean().item()
+    sizes = norms(g.x)
+    means = g.mean(sizes)  # (G,)
+    return (root(g.mean((sizes - means[g.groups]).square())) / means).mean().item()
 
 
 def equiangularity(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> float:
@@ -89,16 +106,15 @@ def equiangularity(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> f
     g = grouped(x, groups, weight)
     if len(g.means) < 2:
         return math.nan
-    directions = torch.nn.functional.normalize(g.means - g.means.mean(0), dim=1, eps=0)
     first, second = g.pairs
-    return ((directions[first] * directions[second]).sum(1) + 1 / (len(g.means) - 1)).abs().max().item()
+    angles = cosines(g.centred_means[first], g.centred_means[second])
+    return (angles + 1 / (len(g.means) - 1)).abs().max().item()
 
 
 def equinorm(x: Tensor, groups: Tensor, weight: Tensor | None = None) -> float:
     """Standard deviation over mean of `||m_g - m||` (NC2 of Papyan, Han, Donoho, 2020)."""
-    means = grouped(x, groups, weight).means
-    norms = (means - means.mean(0)).norm(dim=1)
-    return (norms.std(correction=0) / norms.mean()).item()
+    sizes = norms(grouped(x, groups, weight).centred_means)
+    return (root((sizes - sizes.mean()).square().mean()) / sizes.mean()).item()
 
 
 MEASURES = {f.__name__: f for f in (cdnv, nc1, direction_spread, size_spread, equiangularity, equinorm)}
@@ -111,7 +127,7 @@ def alignment(words: Tensor, concepts: Tensor, u: Tensor, z: Tensor, weight: Ten
     met = torch.isin(concepts, z.long())
     weight = None if weight is None else weight[met]
     means = grouped(words[met], concepts[met], weight).means, grouped(u, z).means
-    return 1 - torch.cosine_similarity(*means, eps=0).mean().item()
+    return 1 - cosines(*means).mean().item()
 
 
 def measure(words: Tensor, concepts: Tensor, u: Tensor, z: Tensor) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The data model: words in concepts, latent variables, sentences (§2 of the paper)."""
 
 import hashlib
+import math
 
 import numpy as np
 import torch
@@ -23,9 +24,9 @@ def word_frequencies(mu: str, s_c: int, zipf_exponent: float = 1.0) -> Tensor:
     """
     if mu not in ("uniform", "zipf"):
         raise ValueError(f"mu: unknown law {mu!r}; it is 'uniform' or 'zipf'")
-    beta = torch.arange(1, s_c + 1, dtype=torch.float64)
-    weights = torch.ones_like(beta) if mu == "uniform" else beta**-zipf_exponent
-    return weights / weights.sum()
+    exponent = 0.0 if mu == "uniform" else zipf_exponent
+    weights = torch.tensor([beta**-exponent for beta in range(1, s_c + 1)], dtype=torch.float64)
+    return weights / math.fsum(weights.tolist())
 
 
 def draw_latents(n_c: int, L: int, K: int, stream: torch.Generator, distinct: bool = False) -> Tensor:

@@ -28,7 +28,10 @@ class Experiment(BaseModel):
     d: int = Field(ge=2, le=100_000)
     normalisation: Literal["none", "layernorm", "layernorm_affine", "rmsnorm", "l2", "batchnorm", "fixed_norm"]
     architecture: Literal["linear", "mlp1", "mlp2", "transformer"]
-    init_scale: float = Field(gt=0, le=1000)
+    eps: float = Field(gt=0, le=1000)
+    init_scale_W: float = Field(gt=0, le=1000)
+    init_scale_U: float = Field(gt=0, le=1000)
+    init_scale_layers: float = Field(gt=0, le=1000)
     lr: float = Field(gt=0, le=1000)
     batch_size: int = Field(ge=1, le=1_000_000)
     lambda_W: float = Field(ge=0, le=1000)

@@ -1,20 +1,23 @@
 """Features of a trained network: words and u_{k,l} on their principal components, their norms and their collapse."""
 
 import math
+import statistics
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.stats import rankdata
 from torch import Tensor
 
+from feature_collapse.model import products
 from feature_collapse.model.collapse import MEASURES, alignment
 from feature_collapse.model.data import draw_sentences, generator, labels
 from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.functions import CrossEntropy
 from feature_collapse.model.networks import Network
+from feature_collapse.model.spectrum import along, cosines, eigen, norms, root
 from feature_collapse.model.training import accuracy
 
 Array = NDArray[np.float64]
@@ -25,8 +28,12 @@ FRESH = 20  # fresh sentences of each class, to estimate the true risk
 
 def principal_components(x: Tensor) -> tuple[Tensor, Tensor]:
     """PCA of the centred rows of x (n, d): singular values (min(n, d),) in falling order, and axes (d, min(n, d))."""
-    _, sigma, axes = torch.linalg.svd(x.double() - x.double().mean(0), full_matrices=False)
-    return sigma, axes.T
+    x = x.double() - x.double().mean(0)
+    axes = eigen(torch.stack([(x * column).sum(0) for column in x.T.contiguous()[:, :, None]]))[1][:, : len(x)]
+    # the eigenvalue of x^T x would be the square, with half the digits where it is small
+    sigma = norms(along(x, axes).T)
+    order = torch.argsort(-sigma, stable=True)
+    return sigma[order], axes[:, order]
 
 
 def upright(axes: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -36,13 +43,13 @@ def upright(axes: Tensor, first: Tensor, second: Tensor) -> Tensor:
     The first two singular values nearly tie in every experiment, so that their axes are fixed by rounding and little
     else. The plane is not, and the pictures of it are comparable once they are turned alike.
     """
-    up = axes[:, :2].T @ first
-    up = up / up.norm()
+    up, aside = along(torch.stack([first, second]), axes[:, :2])
+    up = up / norms(up[None])
     left = torch.stack([-up[1], up[0]])
-    if left @ (axes[:, :2].T @ second) < 0:
+    if (left * aside).sum() < 0:
         left = -left
     turned = axes.clone()
-    turned[:, :2] = axes[:, :2] @ torch.stack([-left, up], dim=1)
+    turned[:, :2] = along(axes[:, :2], torch.stack([-left, up], dim=1))
     return turned
 
 
@@ -55,16 +62,16 @@ def project(x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     means = [x[groups == g].mean(0) - x.mean(0) for g in torch.unique(groups)[:2]]
     if axes.shape[1] >= 2 and len(means) == 2:
         axes = upright(axes, *means)
-    return (x - x.mean(0)) @ axes, axes, sigma
+    return along(x - x.mean(0), axes), axes, sigma
 
 
 def describe(x: Tensor, groups: Tensor, sigma: Tensor, weight: Tensor | None = None) -> dict:
     """Spectrum, norms and measures of collapse of one set of vectors, as plain numbers."""
-    norms = x.double().norm(dim=1)
+    sizes = norms(x.double())
     return {
         "sigma": sigma[:10].tolist(),
-        "norm_mean": norms.mean().item(),
-        "norm_std": norms.std(correction=0).item(),
+        "norm_mean": sizes.mean().item(),
+        "norm_std": root((sizes - sizes.mean()).square().mean()).item(),
         **{name: f(x, groups, weight) for name, f in MEASURES.items()},
     }
 
@@ -73,7 +80,8 @@ def rank_correlation(x: Tensor, y: Tensor) -> float:
     """Spearman's rank correlation; not a number where x or y is constant."""
     if x.min() == x.max() or y.min() == y.max():
         return float("nan")
-    return float(np.corrcoef(rankdata(x.numpy()), rankdata(y.numpy()))[0, 1])
+    ranks = torch.from_numpy(np.stack([rankdata(x.numpy()), rankdata(y.numpy())]))
+    return cosines(*(ranks - ranks.mean(1, keepdim=True))[:, None]).item()
 
 
 def windows(epochs: Array) -> Array:
@@ -110,9 +118,14 @@ def half_way(windows: Array, losses: Array, K: int) -> float | None:
         return None
     epochs = np.append(0, windows.mean(1))
     shares = np.clip(np.append(chance, losses) / chance, 1e-6, 1 - 1e-6)
-    odds = np.log(shares / (1 - shares))
-    crossings = PchipInterpolator(epochs, odds).solve(0, extrapolate=False)
-    return float(crossings[0])
+    odds = [math.log(share / (1 - share)) for share in shares.tolist()]
+    first = next(i for i, value in enumerate(odds) if value < 0)
+    cubic = [float(c) for c in PchipInterpolator(epochs, odds).c[:, first - 1]]
+    low, high = 0.0, float(epochs[first] - epochs[first - 1])
+    while low < (middle := (low + high) / 2) < high:
+        above = ((cubic[0] * middle + cubic[1]) * middle + cubic[2]) * middle + cubic[3] > 0
+        low, high = (middle, high) if above else (low, middle)
+    return float(epochs[first - 1]) + low
 
 
 @torch.no_grad()
@@ -129,20 +142,20 @@ def objective(experiment: Experiment, network: Network, data: dict, seed: int) -
     if e.has_law:
         stream = generator(seed, "fresh sentences")
         sentences, true = draw_sentences(data["Z"], data["concepts"], data["mu"], FRESH, stream), labels(e.K, FRESH)
-    losses = [
-        F.cross_entropy(network(x.long()), k.long(), reduction="none").double()
-        for x, k in zip(sentences.split(1000), true.split(1000), strict=True)
-    ]
-    loss = torch.cat(losses)
-    norm_W, norm_U = network.W.double().norm(), network.U_T.double().norm()
-    penalty = e.lambda_W / 2 * norm_W**2 + e.lambda_U / 2 * norm_U**2
+    U_T, batch = list(network.U_blocks), 1000
+    cross_entropy = CrossEntropy(U_T, batch)
+    losses = []
+    for x, k in zip(sentences.split(batch), true.split(batch), strict=True):
+        losses += cross_entropy(products.scores(network.features(x.long()), U_T), k.long())[0]
+    square_W, square_U = (float(weights.double().square().sum()) for weights in (network.W, network.U_T))
+    mean, penalty = statistics.fmean(losses), e.lambda_W / 2 * square_W + e.lambda_U / 2 * square_U
     return {
-        "cross_entropy": loss.mean().item(),
-        "standard_error": (loss.std() / len(loss) ** 0.5).item(),
-        "penalty": penalty.item(),
-        "value": (loss.mean() + penalty).item(),
-        "norm_W": norm_W.item(),
-        "norm_U": norm_U.item(),
+        "cross_entropy": mean,
+        "standard_error": statistics.stdev(losses, mean) / math.sqrt(len(losses)),
+        "penalty": penalty,
+        "value": mean + penalty,
+        "norm_W": math.sqrt(square_W),
+        "norm_U": math.sqrt(square_U),
     }
 
 
@@ -157,17 +170,17 @@ def times_met(experiment: Experiment, data: dict[str, Tensor]) -> Tensor:
 
 def log_slope(x: Tensor, y: Tensor) -> float:
     """Slope of the least-squares line through (log x, log y), all positive; not a number where x is constant."""
-    x, y = x.double().log(), y.double().log()
+    x, y = (torch.tensor([math.log(value) for value in v.tolist()], dtype=torch.float64) for v in (x, y))
     x, y = x - x.mean(), y - y.mean()
-    return ((x @ y) / (x @ x)).item()
+    return ((x * y).sum() / x.square().sum()).item()
 
 
-def norms_met(norms: Tensor, sentences: Tensor, labels: Tensor, K: int) -> Tensor:
+def norms_met(sizes: Tensor, sentences: Tensor, labels: Tensor, K: int) -> Tensor:
     """(K, L): the mean norm of the words that position l met in the training sentences of class k, given the norms
     (n_w,) of the words, sentences (N, L) and labels (N,). Not a number for a class without sentences."""
     total = torch.zeros(K, sentences.shape[1], dtype=torch.float64)
     for x, k in zip(sentences.split(10_000), labels.split(10_000), strict=True):  # never copied whole
-        total.index_add_(0, k.long(), norms.double()[x.long()])
+        total.index_add_(0, k.long(), sizes.double()[x.long()])
     return total / torch.bincount(labels.long(), minlength=K)[:, None]
 
 
@@ -187,7 +200,7 @@ def extract(
     concepts, mu, z = data["concepts"].long(), data["mu"], data["Z"].flatten().long()
     words_plane, words_axes, words_sigma = project(words, concepts)
     u_plane, u_axes, u_sigma = project(u, z)
-    words_norm, u_norm = words.norm(dim=1), u.norm(dim=1)
+    words_norm, u_norm = norms(words), norms(u)
     count = times_met(e, data)
     met = count > 0
     met_words = (words[met], concepts[met], principal_components(words[met])[0])
@@ -210,6 +223,7 @@ def extract(
     seen = data["test_sentences"][:EVALUATED].long()
     true = data["Z"][data["test_labels"][:EVALUATED].long()].flatten()
     numbers = {
+        "distinct_latents_drawn": len(torch.unique(data["Z"], dim=0)),
         "words": describe(words, concepts, words_sigma),
         "words_weighted_by_mu": describe(words, concepts, words_sigma, mu),
         "words_met": describe(*met_words),

@@ -2,6 +2,7 @@
 others answer what its readers asked: other normalisations, and layers between words and classifier."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -9,44 +10,88 @@ from torch import Tensor, nn
 
 from feature_collapse.model.data import generator
 from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.functions import Affine, Normalise, Product, Softmax
+from feature_collapse.model.products import parts, sums
 
-EPSILON = 1e-5  # PyTorch's default in LayerNorm, for all alike
+
+class Linear(nn.Module):
+    """`x weight^T`, on the last dimension of x."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Product.apply(x.reshape(-1, x.shape[-1]), self.weight.T).view(*x.shape[:-1], -1)
+
+
+class LayerNorm(nn.Module):
+    """Each vector to mean 0 and variance 1; `affine` with trainable scale and shift of each coordinate."""
+
+    def __init__(self, d: int, eps: float, affine: bool = False):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(d)) if affine else None
+
+    def forward(self, w: Tensor) -> Tensor:
+        y = Normalise.apply(w, True, w.shape[1], self.eps)
+        return y if self.weight is None else Affine.apply(y, self.weight, self.bias)
+
+
+class RMSNorm(nn.Module):
+    """Each vector to mean square 1."""
+
+    def __init__(self, d: int, eps: float):
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, w: Tensor) -> Tensor:
+        return Normalise.apply(w, False, w.shape[1], self.eps)
 
 
 class L2(nn.Module):
     """w / ||w||."""
 
     def forward(self, w: Tensor) -> Tensor:
-        return F.normalize(w, dim=-1)
+        return Normalise.apply(w, False, 1, 0.0)
 
 
-class BatchNorm(nn.BatchNorm1d):
+class BatchNorm(nn.Module):
     """Each of the d coordinates to mean 0 and variance 1 over all words of a batch of sentences; over running averages
-    when the network is evaluated."""
+    (of momentum 0.1) when the network is evaluated."""
+
+    def __init__(self, d: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("running_mean", torch.zeros(d))
+        self.register_buffer("running_var", torch.ones(d))
 
     def forward(self, w: Tensor) -> Tensor:
-        return super().forward(w.reshape(-1, w.shape[-1])).view_as(w)
+        if not self.training:
+            return (w - self.running_mean) * (self.running_var + self.eps).rsqrt()
+        with torch.no_grad():
+            mean = sums(w.T) / len(w)
+            variance = sums((w.T - mean).square()) / (len(w) - 1)
+            for running, new in ((self.running_mean, mean), (self.running_var, variance)):
+                running.mul_(0.9).add_(new[:, 0] * 0.1)
+        return Normalise.apply(w.T, True, len(w), self.eps).T
 
 
 class FixedNorm(nn.Identity):
     """Nothing in the network: the table of words itself is kept at norm sqrt(d), see `Network.constrain`."""
 
 
-# phi, from (..., d) to (..., d), for each `normalisation` of the configuration.
-NORMALISATIONS = {
-    "none": lambda d: nn.Identity(),
-    "layernorm": lambda d: nn.LayerNorm(d, EPSILON, elementwise_affine=False),
-    "layernorm_affine": lambda d: nn.LayerNorm(d, EPSILON),  # with trainable scale and shift
-    "rmsnorm": lambda d: nn.RMSNorm(d, EPSILON, elementwise_affine=False),
-    "l2": lambda d: L2(),
-    "batchnorm": lambda d: BatchNorm(d, EPSILON, affine=False),
-    "fixed_norm": lambda d: FixedNorm(),
+# phi, from (n, d) to (n, d), for each `normalisation` of the configuration, given d and eps.
+NORMALISATIONS: dict[str, Callable[[int, float], nn.Module]] = {
+    "none": lambda d, eps: nn.Identity(),
+    "layernorm": LayerNorm,
+    "layernorm_affine": lambda d, eps: LayerNorm(d, eps, affine=True),
+    "rmsnorm": RMSNorm,
+    "l2": lambda d, eps: L2(),
+    "batchnorm": BatchNorm,
+    "fixed_norm": lambda d, eps: FixedNorm(),
 }
-
-
-# Those whose sums torch takes in the same order on any number of threads; what else there is upstream of the classifier
-# is computed on one, see `training`.
-ANY_THREADS = ("none", "layernorm")
 
 
 class Attention(nn.Module):
@@ -55,13 +100,13 @@ class Attention(nn.Module):
 
     def __init__(self, d: int):
         super().__init__()
-        self.to_qkv = nn.Linear(d, 3 * d, bias=False)
-        self.out = nn.Linear(d, d, bias=False)
+        self.to_qkv, self.out = Linear(d, 3 * d), Linear(d, d)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.to_qkv(x).chunk(3, dim=-1)  # each (B, L, d)
-        share = (q @ k.mT / math.sqrt(x.shape[-1])).softmax(-1)  # (B, L, L)
-        return x + self.out(share @ v)
+        closeness = Product.apply(q, k.mT) / math.sqrt(x.shape[-1])  # (B, L, L)
+        share = Softmax.apply(closeness.flatten(0, 1)).view_as(closeness)
+        return x + self.out(Product.apply(share, v))
 
 
 class FeedForward(nn.Module):
@@ -69,15 +114,14 @@ class FeedForward(nn.Module):
 
     def __init__(self, d: int):
         super().__init__()
-        self.up = nn.Linear(d, 2 * d, bias=False)
-        self.down = nn.Linear(2 * d, d, bias=False)
+        self.up, self.down = Linear(d, 2 * d), Linear(2 * d, d)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.down(self.up(x).relu())
 
 
 def _hidden(d: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(d, d, bias=False), nn.ReLU())
+    return nn.Sequential(Linear(d, d), nn.ReLU())
 
 
 # Layers between words and classifier, each from (B, L, d) to (B, L, d), for each `architecture` of the configuration.
@@ -95,42 +139,43 @@ class Network(nn.Module):
     """`h(x) = U [phi(w_{x_1}); ...; phi(w_{x_L})]`; with `phi` = LayerNorm it is `h*`. An `architecture` other than
     linear has layers between phi and U.
 
-    The word embeddings `W` are held as rows, (n_w, d). The classifier is held transposed, `U_T` (L d, K): in this
-    layout all products of a training step are fast (see `training`).
+    The word embeddings `W` are held as rows, (n_w, d). The classifier is held transposed and in blocks of classes,
+    `U_blocks` [(L d, K_1), ...]: in this layout all products of a training step are fast (see `products`).
     """
 
     def __init__(self, experiment: Experiment, seed: int):
         """PyTorch's default initial weights of `Embedding` (standard normal) and `Linear` (uniform in
-        +-1/sqrt(inputs)), times `init_scale` (§2.1)."""
+        +-1/sqrt(inputs)), times `init_scale_W` and `init_scale_U` (§2.1), or `init_scale_layers` between them."""
         super().__init__()
         e = experiment
         self.L, self.d, self.K = e.L, e.d, e.K
-        self.any_threads = e.normalisation in ANY_THREADS and e.architecture == "linear"
-        self.phi = NORMALISATIONS[e.normalisation](e.d)
+        self.phi = NORMALISATIONS[e.normalisation](e.d, e.eps)
         self.layers = nn.ModuleList(ARCHITECTURES[e.architecture](e.d))
         W = torch.randn(e.n_w, e.d, generator=generator(seed, "initial words"))
-        self.W = nn.Parameter(W * e.init_scale)
-        self.U_T = nn.Parameter(_uniform(e.K, e.L * e.d, e.init_scale, seed, "initial classifier").T.contiguous())
+        self.W = nn.Parameter(W * e.init_scale_W)
+        U = _uniform(e.K, e.L * e.d, e.init_scale_U, seed, "initial classifier")
+        self.U_blocks = nn.ParameterList(_blocks(U))
         for name, p in self.layers.named_parameters():
-            p.data = _uniform(*p.shape, e.init_scale, seed, f"initial {name}")
+            p.data = _uniform(*p.shape, e.init_scale_layers, seed, f"initial {name}")
         self.constrain()
 
     def features(self, sentences: Tensor) -> Tensor:
         """What the classifier sees of sentences (B, L): (B, L d)."""
-        x = self.phi(F.embedding(sentences, self.W))
+        x = self._words_of(sentences)
         for layer in self.layers:
             x = layer(x)
         return x.flatten(1)
 
     def forward(self, sentences: Tensor) -> Tensor:
         """Scores (B, K) of sentences (B, L)."""
-        return self.features(sentences) @ self.U_T
+        X = self.features(sentences)
+        return torch.cat([Product.apply(X, u) for u in self.U_blocks], 1)
 
     @torch.no_grad()
     def constrain(self) -> None:
         """What holds after each step: the words of a fixed-norm table have norm sqrt(d)."""
         if isinstance(self.phi, FixedNorm):
-            self.W.mul_(self.d**0.5 / self.W.norm(dim=1, keepdim=True))
+            self.W.mul_(sums(self.W.square()).rsqrt() * self.d**0.5)
 
     @torch.no_grad()
     def words(self) -> Tensor:
@@ -143,11 +188,16 @@ class Network(nn.Module):
     @torch.no_grad()
     def activations(self, sentences: Tensor) -> list[Tensor]:
         """What comes out of each layer between words and classifier for sentences (B, L): (B, L, d) each."""
-        x, out = self.phi(F.embedding(sentences, self.W)), []
+        x, out = self._words_of(sentences), []
         for layer in self.layers:
             x = layer(x)
             out.append(x)
         return out
+
+    @property
+    def U_T(self) -> Tensor:
+        """The whole classifier, (L d, K)."""
+        return torch.cat(list(self.U_blocks), 1)
 
     def u(self) -> Tensor:
         """The vectors u_{k,l} of the classifier, (K, L, d)."""
@@ -156,14 +206,24 @@ class Network(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """All that was learned, on the CPU: `W` (n_w, d), `U` (K, L d) and, where there are any, the weights of the
         layers and what phi has learned, under torch's names."""
-        state = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
-        return {"W": state.pop("W"), "U": state.pop("U_T").T.contiguous(), **state}
+        state = {name: p.detach().cpu() for name, p in self.state_dict().items() if not name.startswith("U_blocks.")}
+        return {"W": state.pop("W"), "U": self.U_T.detach().T.contiguous().cpu(), **state}
 
     def load(self, weights: dict[str, Tensor]) -> "Network":
         """Take up what `weights` gave. Returns the network."""
         rest = {name: tensor for name, tensor in weights.items() if name != "U"}
-        self.load_state_dict({**rest, "U_T": weights["U"].T})
+        blocks = {f"U_blocks.{i}": block for i, block in enumerate(_blocks(weights["U"]))}
+        self.load_state_dict({**rest, **blocks})
         return self
+
+    def _words_of(self, sentences: Tensor) -> Tensor:
+        """phi of the words of sentences (B, L): (B, L, d)."""
+        return self.phi(F.embedding(sentences.flatten(), self.W)).view(*sentences.shape, self.d)
+
+
+def _blocks(U: Tensor) -> list[Tensor]:
+    """U (K, L d) transposed, in blocks of classes that are contiguous each."""
+    return [block.T.contiguous() for block in parts(U, 0)]
 
 
 def _uniform(rows: int, inputs: int, scale: float, seed: int, purpose: str) -> Tensor:

@@ -13,8 +13,7 @@ rounding. This is a linear cross-entropy fused with the optimiser step. The prod
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from feature_collapse.model import products
 from feature_collapse.model.collapse import measure
 from feature_collapse.model.data import draw_words, generator
 from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.functions import CrossEntropy, one_thread
 from feature_collapse.model.networks import Network
 
 EVALUATION_BATCH = 1000
@@ -34,17 +34,6 @@ class TrainingError(Exception):
     """Training that cannot go on, in one line."""
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums over many vectors would otherwise depend on the number of threads. Costs less than a microsecond."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def decay(name: str, e: Experiment) -> float:
     """Weight decay of a parameter, by its name: `lambda_W` for the words and what normalises them, `lambda_U` for all
     that comes after."""
@@ -52,38 +41,30 @@ def decay(name: str, e: Experiment) -> float:
 
 
 class FusedStep:
-    """One step of SGD for a network with a linear classifier on top: `features(sentences)` (B, F) times `U_T` (F, K),
-    no bias. Nothing of the size of U is allocated."""
+    """One step of SGD for a network with a linear classifier on top: `features(sentences)` (B, F) times `U_blocks`
+    [(F, K_1), ...], no bias. Nothing of the size of U is allocated."""
 
     def __init__(self, network: torch.nn.Module, e: Experiment):
         self.network, self.lr = network, e.lr
-        self.upstream_threads = nullcontext if network.any_threads else one_thread
+        self.cross_entropy = CrossEntropy(list(network.U_blocks), e.batch_size)
         self.keep_U = 1 - e.lr * e.lambda_U
-        self.upstream = [(p, 1 - e.lr * decay(name, e)) for name, p in network.named_parameters() if name != "U_T"]
-        self.G = network.U_T.new_empty(e.batch_size, network.U_T.shape[1])  # (B, K)
+        below = [(name, p) for name, p in network.named_parameters() if not name.startswith("U_blocks.")]
+        self.upstream = [(p, 1 - e.lr * decay(name, e)) for name, p in below]
 
     def __call__(self, sentences: Tensor, labels: Tensor) -> tuple[float, Tensor]:
         """Take a step on sentences (B, L) of classes labels (B,). Returns the loss and the scores (B, K), both before
         the step."""
-        B, U_T = len(labels), self.network.U_T
-        G = self.G[:B]
-        with self.upstream_threads():
-            X = self.network.features(sentences)
+        U_T = list(self.network.U_blocks)
+        X = self.network.features(sentences)
         with torch.no_grad():
             S = products.scores(X, U_T)
-            torch.log_softmax(S, 1, out=G)
-            loss = -G.gather(1, labels[:, None]).mean()
-            G.exp_()
-            G.scatter_add_(1, labels[:, None], G.new_full((B, 1), -1))
-            G /= B
-            dX = products.gradient_to_features(G, U_T)
-            with self.upstream_threads():
-                X.backward(dX)
+            losses, G = self.cross_entropy(S, labels)
+            X.backward(products.gradient_to_features(G, U_T))
             products.descend(U_T, X, G, self.lr, self.keep_U)
             for p, keep in self.upstream:
                 p.mul_(keep).add_(p.grad, alpha=-self.lr)
                 p.grad = None
-        return loss.item(), S
+        return math.fsum(losses) / len(losses), torch.cat(S, 1)
 
 
 class AutogradStep:
@@ -106,7 +87,7 @@ class AutogradStep:
 
 def make_step(network: torch.nn.Module, e: Experiment) -> Callable[[Tensor, Tensor], tuple[float, Tensor]]:
     """The step for a network: fused where there is a linear classifier to fuse with."""
-    return FusedStep(network, e) if hasattr(network, "U_T") else AutogradStep(network, e)
+    return FusedStep(network, e) if hasattr(network, "U_blocks") else AutogradStep(network, e)
 
 
 class Training:
@@ -148,7 +129,7 @@ class Training:
         if batch == 0 or self._order is None:
             self._order = torch.randperm(e.N, generator=generator(self.seed, f"order of epoch {epoch}"))
         chosen = self._order[batch * e.batch_size : (batch + 1) * e.batch_size]
-        device = self.network.U_T.device
+        device = self.network.W.device
         labels = self.data["train_labels"][chosen].long()
         if e.fresh:
             stream = generator(self.seed, f"fresh sentences of step {self.steps}")
@@ -158,8 +139,7 @@ class Training:
         loss, scores = self._take_step(sentences.to(device), labels.to(device))
         if not math.isfinite(loss):
             raise TrainingError(f"the loss is {loss} at step {self.steps + 1} (epoch {epoch + 1})")
-        with one_thread():
-            self.network.constrain()
+        self.network.constrain()
         self.steps += 1
         self.losses.append(loss)
         if epoch in self._recorded_epochs:

@@ -332,7 +332,7 @@ def depth(rows: pd.DataFrame) -> Figure:
 def depth_search(rows: pd.DataFrame) -> Figure:
     """Train and test accuracy of both networks at each learning rate and initial scale, one column an architecture."""
     rows = _named(rows)
-    rows["setting"] = [f"{lr:g}, {scale:g}" for lr, scale in zip(rows["lr"], rows["init_scale"], strict=True)]
+    rows["setting"] = [f"{lr:g}, {scale:g}" for lr, scale in zip(rows["lr"], rows["init_scale_W"], strict=True)]
     shown = [name for name in ARCHITECTURES if name in set(rows["architecture"])]
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     grid = figure.subplots(2, len(shown), sharex=True, sharey=True, squeeze=False)

@@ -49,10 +49,12 @@ def three_products(e: Experiment, by_torch: bool = False) -> Callable[[Tensor, T
     U_T = torch.randn(e.L * e.d, e.K, generator=stream)
     G = torch.randn(e.batch_size, e.K, generator=stream) / e.batch_size
 
+    U_blocks, G_blocks = ([block.contiguous() for block in products.parts(x, 1)] for x in (U_T, G))
+
     def step(sentences: Tensor, labels: Tensor) -> None:
-        products.scores(X, U_T)
-        products.gradient_to_features(G, U_T)
-        products.descend(U_T, X, G, lr=1, decay=1)
+        products.scores(X, U_blocks)
+        products.gradient_to_features(G_blocks, U_blocks)
+        products.descend(U_blocks, X, G_blocks, lr=1, decay=1)
 
     def torch_step(sentences: Tensor, labels: Tensor) -> None:
         torch.mm(X, U_T)
@@ -74,7 +76,7 @@ def batches(e: Experiment) -> Iterator[tuple[Tensor, Tensor]]:
 def best_rate(size: int = 2000) -> float:
     """GFLOP/s of a large matrix product, the best of a few."""
     A = torch.ones(size, size)
-    return 2 * size**3 / min(_seconds(lambda: products.scores(A, A)) for _ in range(6)) / 1e9
+    return 2 * size**3 / min(_seconds(lambda: products.product(A, A)) for _ in range(6)) / 1e9
 
 
 def whole(config: Config, turns: int = 5, quiet: bool = False) -> pd.DataFrame:
@@ -91,7 +93,7 @@ def whole(config: Config, turns: int = 5, quiet: bool = False) -> pd.DataFrame:
             kind = e.normalisation, e.K
             if kind not in measured:
                 torch.set_num_threads(2)
-                textbook, stream = TextbookNetwork(Network(e, seed=0)), batches(e)
+                textbook, stream = TextbookNetwork(Network(e, seed=0), e), batches(e)
                 optimiser = textbook_optimiser(textbook, e)
                 block = [next(stream) for _ in range(max(20, 40_000 // e.K))]
                 times = []
@@ -131,7 +133,7 @@ def measure(e: Experiment, threads: int, turns: int = TURNS) -> pd.DataFrame:
     """Milliseconds a step of each contender, one row a turn."""
     torch.set_num_threads(threads)
     network = Network(e, seed=0)
-    textbook = TextbookNetwork(network)
+    textbook = TextbookNetwork(network, e)
     steps = {
         "ours": make_step(network, e),
         "textbook": functools.partial(textbook_step, textbook, textbook_optimiser(textbook, e)),

@@ -36,7 +36,11 @@ def products_seconds(experiment: Experiment, seconds: float = 0.3) -> float:
     """Seconds the three matrix products of one step take on one core, measured for about so many `seconds`."""
     e = experiment
     torch.set_num_threads(1)
-    X, U_T, G = torch.ones(e.batch_size, e.L * e.d), torch.ones(e.L * e.d, e.K), torch.ones(e.batch_size, e.K)
+    X, U_T = (
+        torch.ones(e.batch_size, e.L * e.d),
+        [u.T.contiguous() for u in products.parts(torch.ones(e.K, e.L * e.d), 0)],
+    )
+    G = products.scores(X, U_T)
     steps, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < seconds:
         products.scores(X, U_T)
