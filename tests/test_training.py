@@ -684,7 +684,7 @@ def test_training_says_where_it_is(prepared: Run, capsys: pytest.CaptureFixture)
     train.make(prepared)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
-    assert lines[1].startswith("tiny/seed0: epoch 2 of 4, loss ")
+    assert lines[1].startswith("tiny/seed0: epoch 1 of 4, loss ")
     assert lines[1].endswith(" left")
 
 
