@@ -41,7 +41,7 @@ test: .venv/ready ## the tests
 	$(IN) pytest -n 2
 
 lint: .venv/ready ## format and lint, as CI does
-	$(IN) ruff check . && $(IN) ruff format --check . && $(IN) snakefmt --check Snakefile && $(IN) snakemake --lint
+	$(IN) ruff check . && $(IN) ruff format --check . && $(IN) snakefmt --check Snakefile rules/*.smk && $(IN) snakemake --lint
 
 torture: .venv/ready ## kill, starve and corrupt the toy workflow, and see whether a rerun mends it: results/torture.md
 	.venv/bin/python tests/torture.py
@@ -53,10 +53,10 @@ cluster: .venv/ready ## the toy workflow through a Slurm of one node, as root; t
 	$(IN) pytest tests/slurm
 
 bench: .venv/ready ## the cost of a training step, on an idle machine
-	@$(IN) feature_collapse bench
+	@.venv/bin/python benchmarks/step.py
 
 scale: .venv/ready ## docs/scale.md, from costs that have been measured
-	@$(IN) feature_collapse scale
+	@.venv/bin/python benchmarks/scale.py
 
 report: .venv/ready ## all that has been made in one page, results/report.html
 	$(REPORT)
@@ -65,7 +65,7 @@ docs: .venv/ready docs/rulegraph.svg ## refresh the pictures and tables that the
 	@$(SNAKEMAKE) && summary=$$($(IN) snakemake --detailed-summary reported) && \
 		echo "$$summary" | $(IN) feature_collapse docs -
 
-docs/rulegraph.svg: Snakefile .venv/ready ## how the rules depend on each other (needs graphviz)
+docs/rulegraph.svg: Snakefile $(wildcard rules/*.smk) .venv/ready ## how the rules depend on each other (needs graphviz)
 	@graph=$$($(IN) snakemake --rulegraph dot -- all) && echo "$$graph" | dot -Tsvg -o $@
 
 crate: .venv/ready ## the finished workflow as one archive, results/feature-collapse.crate.zip

@@ -4,13 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from workflow import PROJECT
+from workflow import SETTINGS as SETTINGS_FILE
 
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.show import paper as figures
+from feature_collapse.show.trajectories import Trajectory, trajectory
 from feature_collapse.stages import data as data_stage
 from feature_collapse.stages import features as features_stage
 from feature_collapse.stages import train
-from feature_collapse.workflow.config import Run
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.figures import Figures
 
 SETTINGS = {
     "fig3": {},
@@ -32,7 +36,13 @@ def four_runs(tiny: Callable[..., Experiment], folder: Path) -> dict[str, Run]:
     return runs
 
 
+def read(run: Run) -> Trajectory:
+    """What moves, from the files that the entry `collapse` of config/figures.yaml names."""
+    reads = Figures(Config(PROJECT / SETTINGS_FILE)).figures["collapse"].reads
+    return trajectory(run.experiment, artifacts.read(run, reads))
+
+
 def show(runs: dict[str, Run], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let these runs be the ones that are shown."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(figures, "shown_runs", lambda scale, config: runs)
+    monkeypatch.setattr(Config, "shown", lambda self, scale: runs)

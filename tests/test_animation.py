@@ -1,24 +1,28 @@
 """The moving picture: what each frame shows, how long, and the same bytes each time."""
 
+import base64
+import io
 import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from moving import four_runs, show
+from moving import four_runs, read, show
 from PIL import Image
 
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.model.training import record_steps
-from feature_collapse.show import animation, trajectories
-from feature_collapse.show import paper as figures
+from feature_collapse.show import animation
+from feature_collapse.show.style import concept_colour
 from feature_collapse.show.trajectories import Trajectory
+from feature_collapse.stages import animation as animation_stage
 from feature_collapse.workflow.config import Config, Run
 
 
@@ -43,7 +47,7 @@ def runs(tiny: Callable[..., Experiment], folder: Path) -> dict[str, Run]:
 @pytest.fixture
 def shown(runs: dict[str, Run], folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Trajectory]:
     show(runs, folder, monkeypatch)
-    return {name: trajectories.read(run) for name, run in runs.items()}
+    return {name: read(run) for name, run in runs.items()}
 
 
 def test_a_panel_shows_the_words_of_its_record_in_the_colours_of_their_concepts(shown: dict[str, Trajectory]) -> None:
@@ -56,7 +60,7 @@ def test_a_panel_shows_the_words_of_its_record_in_the_colours_of_their_concepts(
                     members = t.concepts["words"] == g
                     assert cloud in axes.collections
                     assert np.array_equal(cloud.get_offsets(), t.plane["words"][i][members][:, columns])
-                    assert cloud.get_facecolor()[0, :3] == pytest.approx(to_rgb(figures.concept_colour(g)))
+                    assert cloud.get_facecolor()[0, :3] == pytest.approx(to_rgb(concept_colour(g)))
 
 
 def test_axes_have_equal_units_and_hold_all_words_however_small(shown: dict[str, Trajectory]) -> None:
@@ -121,14 +125,14 @@ def made(runs: dict[str, Run], folder: Path, config: Config) -> list[Path]:
     with pytest.MonkeyPatch.context() as patch:
         show(runs, folder, patch)
         for scale in ("first", "second"):
-            animation.make(scale, config)
+            animation_stage.make(scale, config)
     return [folder / "figures" / scale for scale in ("first", "second")]
 
 
 def test_the_same_runs_give_the_same_bytes(made: list[Path]) -> None:
     first, second = made
-    assert {path.name for path in first.iterdir()} == {"collapse.gif", "collapse.mp4"}
-    for name in ("collapse.gif", "collapse.mp4"):
+    assert {path.name for path in first.iterdir()} == {"collapse.gif", "collapse.mp4", "collapse.svg"}
+    for name in ("collapse.gif", "collapse.mp4", "collapse.svg"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
@@ -162,3 +166,12 @@ def test_the_mp4_is_one_that_browsers_play_and_bears_no_date(made: list[Path], r
     assert count == sum(animation.hold(i, records) for i in range(records))
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # it begins to play before it is there whole
+
+
+def test_the_svg_keeps_the_size_and_the_bytes_of_the_gif() -> None:
+    gif = io.BytesIO()
+    pictures = [Image.new("L", (300, 7), level) for level in (0, 255)]
+    pictures[0].save(gif, "GIF", save_all=True, append_images=pictures[1:])
+    svg = ElementTree.fromstring(animation.as_svg(gif.getvalue()))
+    assert (svg.get("width"), svg.get("height")) == ("300", "7")
+    assert base64.b64decode(svg[0].get("href").partition("base64,")[2]) == gif.getvalue()

@@ -2,10 +2,9 @@
 
 import pandas as pd
 import pytest
+import step as benchmark
 import torch
-
-from feature_collapse.stages import benchmark
-from feature_collapse.stages.benchmark import CONTENDERS
+from step import CONTENDERS
 
 
 @pytest.fixture(autouse=True)

@@ -1,42 +1,35 @@
-"""What the report says of each figure and table: complete, unambiguous, and with the numbers of the runs."""
+"""What `config/figures.yaml` says of each figure and table: complete, unambiguous, and with the numbers of the runs."""
 
-import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from workflow import edit_yaml
 
-from feature_collapse.stages import features as features_stage
-from feature_collapse.stages import train
-from feature_collapse.stages.data import make as make_data
-from feature_collapse.workflow import captions
-from feature_collapse.workflow.captions import Caption
+from feature_collapse.evidence.captions import caption
+from feature_collapse.stages import data, features, train
+from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config, ConfigError, Run
+from feature_collapse.workflow.figures import Figures, labels
 
-FILE = "config/captions.yaml"
-
-
-def entry(**fields: object) -> Caption:
-    texts = {"title": "T", "theme": "t", "category": "C", "shows": "shows it", "expected": "This.", "seen": "That."}
-    return Caption(**texts | fields)
+FILE = Path("config/figures.yaml")
+SEEN = "{fig3[words][sigma][0]:.3g}; {fig3_k50[words][sigma][0]:.3g}"
 
 
-def snakefile(root: Path, name: str) -> object:
-    """A constant of the Snakefile."""
-    text = (root / "Snakefile").read_text("utf-8")
-    return eval(re.search(rf"^{name} = ((?:[\[{{]\n(?:    .*\n)+[\]}}])|.*)", text, re.MULTILINE)[1])
+@pytest.fixture
+def folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the configuration as it is delivered, to be edited."""
+    shutil.copytree(root / "config", tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_every_figure_and_table_has_a_caption(root: Path, config: Config) -> None:
-    entries = captions.read(root / FILE)
-    studies = [f"{kind}{study}" for study in config.studies for kind in ("studies/", "study_")]
-    assert {*snakefile(root, "FIGURES"), *snakefile(root, "TABLES"), *studies} <= set(entries)
-
-
-def test_no_two_results_have_a_label_in_common(root: Path) -> None:
-    entries = captions.read(root / FILE)
-    values = Counter(value for name in entries for value in captions.labels(name, entries).items())
+def test_no_two_results_have_a_label_in_common(config: Config) -> None:
+    entries = Figures(config).entries()
+    values = Counter(value for name, entry in entries.items() for value in labels(name, entry).items())
+    assert len(entries) > 2 * len(config.studies) + 10
     assert [value for value, times in values.items() if times > 1] == []
 
 
@@ -46,31 +39,28 @@ def test_no_two_results_have_a_label_in_common(root: Path) -> None:
         ("figures/figure3.png", ("figure3", "")),
         ("figures/smoke/figure3.pdf", ("figure3", "smoke")),
         ("results/quick/studies/lambda.html", ("studies/lambda", "quick")),
+        ("figures/study_lambda.png", ("study_lambda", "")),
     ],
 )
-def test_the_caption_of_a_file_is_found_by_its_path(path: str, name_and_scale: tuple[str, str]) -> None:
-    entries = {"figure3": entry(), "studies/lambda": entry()}
-    assert captions.name_and_scale([path], entries, ["quick", "smoke"]) == name_and_scale
+def test_the_entry_of_a_file_is_found_by_its_path(config: Config, path: str, name_and_scale: tuple[str, str]) -> None:
+    assert Figures(config).name_and_scale([path]) == name_and_scale
 
 
-def test_a_file_without_a_caption_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"no caption for figures/figure9\.png"):
-        captions.name_and_scale(["figures/figure9.png"], {"figure3": entry()}, [])
+def test_a_file_without_an_entry_is_named(config: Config) -> None:
+    with pytest.raises(ConfigError, match=r"no entry for figures/figure9\.png"):
+        Figures(config).name_and_scale(["figures/figure9.png"])
 
 
-def test_numbers_are_those_of_the_run(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_numbers_are_those_of_the_run(folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch, process) -> None:
     run = config.run("smoke/fig3/seed0")
     run = Run(run.name, run.scale, run.experiment.model_copy(update={"epochs": 2, "records": 2}), run.seed)
-    monkeypatch.setattr(Config, "runs", lambda self, scale: {("fig3", 0): run})
-    make_data(run)
-    train.make(run, 1, quiet=True)
-    features_stage.make(run)
-    metrics = captions.artifacts.read_json(run.folder / "metrics.json", run)
-    seen = "{fig3[words][sigma][0]:.3g}; {fig3_k50[words][sigma][0]:.3g}"
-    entries = {"figure3": entry(seen=seen)}
-    told = captions.caption(["figures/smoke/figure3.png"], entries, config)
-    assert told == {
+    monkeypatch.setattr(Config, "shown", lambda self, scale: {"fig3": run})
+    data.make(run)
+    train.make(run, quiet=True)
+    features.make(run)
+    edit_yaml(FILE, lambda file: file["figures"]["figure3"].update(shows="shows it", expected="This.", seen=SEEN))
+    metrics = artifacts.read_json(run.folder / "metrics.json", run)
+    assert caption(["figures/smoke/figure3.png"]) == {
         "shows": "Shows it.",
         "expected": "This.",
         "seen": f"{metrics['words']['sigma'][0]:.3g}; (not run)",
@@ -78,27 +68,52 @@ def test_numbers_are_those_of_the_run(config: Config, tmp_path: Path, monkeypatc
     }
 
 
-def test_rows_of_a_table_are_counted_by_verdict(config: Config, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    captions.artifacts.write_csv(Path("results/numbers.csv"), pd.DataFrame({"verdict": ["within", "OUT", "within"]}))
-    entries = {"numbers": entry(seen="{numbers[within]} of {numbers[rows]}, {numbers[not comparable]} small")}
-    assert captions.caption(["results/numbers.html"], entries, config)["seen"] == "2 of 3, 0 small"
+@pytest.mark.usefixtures("folder")
+def test_rows_of_a_table_are_counted_by_verdict() -> None:
+    artifacts.write_csv(Path("results/claims.csv"), pd.DataFrame({"verdict": ["holds", "OUT", "holds"]}))
+    seen = "{claims[holds]} of {claims[rows]}, {claims[not run]} not run"
+    edit_yaml(FILE, lambda file: file["tables"]["claims"].update(seen=seen))
+    assert caption(["results/claims.html"])["seen"] == "2 of 3, 0 not run"
 
 
-def test_a_study_answers_for_its_table_and_its_figure(config: Config, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("results/studies").mkdir(parents=True)
-    Path("results/studies/tail.md").write_text("# Does it?\n\nIt does.\n\nMeans over seeds.\n", encoding="utf-8")
-    Path("captions.yaml").write_text(
-        "studies/tail: {title: T, theme: t, category: C, shows: shows, expected: This.}", encoding="utf-8"
-    )
-    entries = captions.read(Path("captions.yaml"))
+def test_a_study_answers_for_its_table_and_its_figure(folder: Path) -> None:
+    (folder / "results/studies").mkdir(parents=True)
+    text = "# Does it?\n\nIt does.\n\nMeans over seeds.\n"
+    (folder / "results/studies/tail.md").write_text(text, encoding="utf-8")
     for file in ("results/studies/tail.html", "figures/study_tail.png"):
-        assert captions.caption([file], entries, config)["seen"] == "It does."
+        assert caption([file])["seen"] == "It does."
 
 
-def test_a_misspelt_key_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "captions.yaml"
-    file.write_text("figure1: {title: T, sees: nothing}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"captions\.yaml: figure1\."):
-        captions.read(file)
+WRONG = {
+    "misspelt key": (lambda file: file["figures"]["figure1"].update(sees="nothing"), r"figures\.figure1\."),
+    "no such function": (lambda file: file["figures"]["figure3"].update(draw="nope"), r"draw: no 'nope'.*scatter"),
+    "no such experiment": (
+        lambda file: file["figures"]["figure3"].update(of={"fig9": "Figure 9"}),
+        r"figure3\.of: .*'fig9'",
+    ),
+    "no such file": (lambda file: file["figures"]["figure3"].update(reads=["nope.csv"]), r"figure3\.reads"),
+    "nothing said": (lambda file: file["tables"]["claims"].pop("expected"), r"tables\.claims\.expected: missing key"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.usefixtures("folder")
+def test_what_is_wrong_is_named(case: str) -> None:
+    spoil, named = WRONG[case]
+    edit_yaml(FILE, spoil)
+    with pytest.raises(ConfigError, match=rf"^config/figures\.yaml: .*{named}"):
+        Figures(Config())
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_experiment_that_no_figure_shows_has_one_of_its_own() -> None:
+    before = Figures(Config()).drawn
+    edit_yaml(Path("config/experiments.yaml"), lambda file: file["experiments"].update(mine={"n_spl": 20, "epochs": 5}))
+    config = Config()
+    figures = Figures(config)
+    assert set(figures.drawn) - set(before) == {"mine"}
+    assert figures.drawn["mine"].draw == figures.drawn["figure4b"].draw
+    assert figures.runs("mine", "smoke") == {"mine": config.run("smoke/mine/seed0")}
+    edit_yaml(Path("config/experiments.yaml"), lambda file: file["scales"]["quick"]["leave_out"].append("mine"))
+    with pytest.raises(ConfigError, match="mine: the scale quick leaves out mine"):
+        Figures(Config()).runs("mine", "quick")

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,9 @@ from workflow import SETTINGS, Smoke
 
 import feature_collapse
 from feature_collapse.__main__ import main
+from feature_collapse.workflow import artifacts
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.dag import Dag
 
 RUN = "smoke/fig3/seed0"
 OTHER = "smoke/fig4a/seed0"
@@ -187,10 +191,10 @@ NO_SUCH_THING = {
 
 @pytest.mark.parametrize("arguments", NO_SUCH_THING, ids=" ".join)
 def test_what_is_not_there_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple) -> None:
-    def save(figure: object, stem: Path) -> None:
+    def save(stem: Path, figure: object) -> None:
         raise AssertionError(f"{stem} would have been written")
 
-    monkeypatch.setattr("feature_collapse.show.paper.save", save)
+    monkeypatch.setattr("feature_collapse.workflow.artifacts.write_figure", save)
     before = workflow.contents(finished)
     assert_refused(call(*arguments), *NO_SUCH_THING[arguments])
     assert workflow.contents(finished) == before
@@ -325,6 +329,20 @@ def test_a_file_that_is_missing_damaged_or_foreign_is_refused(
     before = workflow.contents(finished)
     assert_refused(call(verb, target), f"{FOLDER}/{file}: ")
     assert workflow.contents(finished) == before
+
+
+@pytest.mark.parametrize("figure", workflow.FIGURES)
+def test_a_figure_reads_the_files_that_the_workflow_gives_it_and_no_others(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, figure: str
+) -> None:
+    opened = set()
+    for reader in ("read_arrays", "read_json", "covered"):
+        read = getattr(artifacts, reader)
+        monkeypatch.setattr(artifacts, reader, lambda path, run, read=read: opened.add(str(path)) or read(path, run))
+    monkeypatch.setattr(artifacts, "write_figure", lambda stem, figure: None)
+    assert call("figure", f"smoke/{figure}").exit_code == 0
+    given = Dag(Config(), None).drawn_from(SimpleNamespace(figure=figure, scale="smoke/"))
+    assert opened == set(map(str, given))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """README and `docs/`: no number is typed by hand, and nothing that is shown is missing."""
 
+import io
 import re
 import shutil
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_docs_are_made_from_a_finished_workflow(project: Path, root: Path, monke
     monkeypatch.chdir(project)
     runs = Config().runs("smoke")
     monkeypatch.setattr(Config, "runs", lambda self, scale="": runs)
-    docs.make(Config(), summary)
+    docs.make(io.StringIO(summary), Config())
     made = pd.read_csv("docs/figures.csv").set_index("figure")["runs"]
     assert (made["figure1"], made["figure3"], made["learning_curves"]) == (0, 1, 4)
     assert len(pd.read_csv("docs/runs.csv")) == len(runs)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from moving import four_runs, show
+from moving import four_runs, read, show
 from selenium import webdriver
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.service import Service
@@ -23,12 +23,13 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from feature_collapse.model.collapse import MEASURES
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.show import explorer, trajectories
-from feature_collapse.show import paper as figures
-from feature_collapse.show.diagrams import MARKERS
+from feature_collapse.show import explorer
+from feature_collapse.show.style import MARKERS
 from feature_collapse.show.trajectories import Trajectory
+from feature_collapse.stages import explorer as stage
 from feature_collapse.theory import predictions
 from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.figures import Figures
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def runs(tiny: Callable[..., Experiment], folder: Path) -> dict[str, Run]:
 def page(runs: dict[str, Run], folder: Path, config: Config) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         show(runs, folder, patch)
-        explorer.make("", config)
+        stage.make("", config)
     return folder / "results" / "explorer.html"
 
 
@@ -53,7 +54,7 @@ def page(runs: dict[str, Run], folder: Path, config: Config) -> Path:
 def shown(runs: dict[str, Run], folder: Path) -> dict[str, Trajectory]:
     with pytest.MonkeyPatch.context() as patch:
         show(runs, folder, patch)
-        return {name: trajectories.read(run) for name, run in runs.items()}
+        return {name: read(run) for name, run in runs.items()}
 
 
 # The file
@@ -73,7 +74,7 @@ def test_the_same_runs_give_the_same_page(
     page: Path, runs: dict[str, Run], folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show(runs, folder, monkeypatch)
-    explorer.make("again", config)
+    stage.make("again", config)
     assert (folder / "results/again/explorer.html").read_bytes() == page.read_bytes()
 
 
@@ -103,8 +104,8 @@ def test_every_measure_of_collapse_is_shown_and_explained() -> None:
     assert set(explorer.SYMBOLS) == set(MARKERS)
 
 
-def test_every_experiment_of_the_paper_says_what_to_look_for() -> None:
-    assert set(explorer.LOOK_FOR) == set(figures.PANELS)
+def test_every_experiment_of_the_paper_says_what_to_look_for(config: Config) -> None:
+    assert set(explorer.LOOK_FOR) == set(Figures(config).figures["collapse"].of)
 
 
 # In a browser

@@ -17,10 +17,12 @@ from feature_collapse.model.experiment import Experiment
 from feature_collapse.show import diagrams
 from feature_collapse.show import paper as figures
 from feature_collapse.show import studies as study_figures
-from feature_collapse.show.diagrams import COLOURS, MARKERS
+from feature_collapse.show.paper import Shown
+from feature_collapse.show.style import COLOURS, MARKERS, concept_colour
 from feature_collapse.stages import data as data_stage
 from feature_collapse.stages import features as features_stage
-from feature_collapse.stages import train
+from feature_collapse.stages import figure as figure_stage
+from feature_collapse.stages import study_figure, train
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
 from feature_collapse.workflow.config import Config, ConfigError, Run
@@ -46,8 +48,8 @@ def lab(colour: str, seen_through: np.ndarray | None = None) -> np.ndarray:
     return np.array([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
 
 
-def panel_inputs(e: Experiment) -> tuple[dict[str, np.ndarray], dict]:
-    """Features and metrics of an experiment as `scatter` takes them, drawn at random."""
+def panel(title: str, e: Experiment) -> Shown:
+    """An experiment as `scatter` takes it, its vectors drawn at random."""
     stream = np.random.default_rng(0)
     z = np.arange(e.K * e.L) % e.n_c
     arrays = {"words_plane": stream.normal(size=(e.n_w, 3)), "u_plane": stream.normal(size=(e.K * e.L, 3))}
@@ -57,7 +59,7 @@ def panel_inputs(e: Experiment) -> tuple[dict[str, np.ndarray], dict]:
         "u": {"sigma": [35.07, 34.48, 0.1842]},
         "training": {"test_accuracy": 0.437},
     }
-    return arrays, metrics
+    return Shown(title, e, {"features": arrays, "metrics": metrics})
 
 
 def history() -> pd.DataFrame:
@@ -67,18 +69,23 @@ def history() -> pd.DataFrame:
     return pd.DataFrame({"epoch": range(1, 9)} | {name: stream.uniform(0.1, 1, 8) for name in columns})
 
 
+def curves(*titles: str, e: Experiment) -> list[Shown]:
+    return [Shown(title, e, {"history": history()}) for title in titles]
+
+
 @pytest.fixture
 def draw(tiny: Callable[..., Experiment]) -> Callable[[str], Figure]:
     """Draw a figure by its name, from data drawn at random."""
     plain, norm = tiny(mu="zipf"), tiny(normalisation="layernorm", lambda_W=0)
+    ones = {"features": {"words_norm": np.ones(12)}}
 
     def frequencies() -> Figure:
         arrays = {e: {k: v.numpy() for k, v in data.generate(e, 0).items()} for e in (tiny(), plain)}
-        return figures.word_frequencies({figures.caption(e): tensors for e, tensors in arrays.items()})
+        return figures.word_frequencies(*(Shown("a", e, {"data": tensors}) for e, tensors in arrays.items()))
 
     def risk() -> Figure:
-        objective = {"norm_W": 2.0, "norm_U": 2.0, "value": 1.5}
-        return figures.theory_risk([("Figure 3", tiny(), objective), ("Figure 4c", norm, objective)])
+        metrics = {"metrics": {"objective": {"norm_W": 2.0, "norm_U": 2.0, "value": 1.5}}}
+        return figures.theory_risk(Shown("Figure 3", tiny(), metrics), Shown("Figure 4c", norm, metrics))
 
     def transition() -> Figure:
         rows = [
@@ -91,10 +98,10 @@ def draw(tiny: Callable[..., Experiment]) -> Callable[[str], Figure]:
     drawn = {
         "data_model": diagrams.data_model,
         "networks": diagrams.networks,
-        "scatter": lambda: figures.scatter("Figure 4b", plain, *panel_inputs(plain)),
-        "learning_curves": lambda: figures.learning_curves({"Figure 3": history(), "Figure 4a": history()}),
+        "scatter": lambda: figures.scatter(panel("Figure 4b", plain)),
+        "learning_curves": lambda: figures.learning_curves(*curves("Figure 3", "Figure 4a", e=plain)),
         "word_frequencies": frequencies,
-        "theory_norms": lambda: figures.theory_norms({"a": (plain, np.ones(12)), "b": (norm, np.ones(12))}),
+        "theory_norms": lambda: figures.theory_norms(Shown("a", plain, ones), Shown("b", norm, ones)),
         "theory_risk": risk,
         "lambda_transition": transition,
     }
@@ -145,7 +152,7 @@ def test_same_figure_gives_the_same_bytes_without_a_date(
     monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 50)  # small, to be quick
     for attempt, epoch in (("first", "0"), ("second", "1700000000")):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)  # the time that matplotlib would write
-        figures.save(draw(name), tmp_path / attempt / name)
+        artifacts.write_figure(tmp_path / attempt / name, draw(name))
     for suffix in (".pdf", ".png"):
         first, second = (
             (tmp_path / attempt / name).with_suffix(suffix).read_bytes() for attempt in ("first", "second")
@@ -167,9 +174,10 @@ def test_scatter_has_equal_units_and_says_what_it_shows(draw: Callable[[str], Fi
 
 def test_scatter_draws_every_vector_once_in_the_colour_and_mark_of_its_concept(tiny: Callable) -> None:
     e = tiny()
-    arrays, metrics = panel_inputs(e)
+    shown = panel("Figure 3", e)
+    arrays = shown.files["features"]
     concepts = {"words_plane": np.arange(e.n_w) // e.s_c, "u_plane": arrays["z"]}
-    figure = figures.scatter("Figure 3", e, arrays, metrics)
+    figure = figures.scatter(shown)
     for axes, (name, groups) in zip(figure.axes, concepts.items(), strict=True):
         assert len(axes.collections) == e.n_c
         for g, points in enumerate(axes.collections):
@@ -184,23 +192,23 @@ def test_scatter_draws_every_vector_once_in_the_colour_and_mark_of_its_concept(t
 
 def test_dense_scatter_is_rasterised_and_a_sparse_one_is_not(tiny: Callable[..., Experiment]) -> None:
     dense = tiny(n_w=12, K=700, L=4, distinct_latents=False)
-    words, u = figures.scatter("Figure 3", dense, *panel_inputs(dense)).axes
+    words, u = figures.scatter(panel("Figure 3", dense)).axes
     assert all(points.get_rasterized() for points in u.collections)
     assert not any(points.get_rasterized() for points in words.collections)
 
 
 def test_layernorm_is_named_where_there_is_one(tiny: Callable[..., Experiment]) -> None:
     e = tiny(normalisation="layernorm", mu="uniform")
-    figure = figures.scatter("Figure 4c", e, *panel_inputs(e))
+    figure = figures.scatter(panel("Figure 4c", e))
     assert "LayerNorm$(w" in figure.axes[0].get_title()
     assert "uniform words, LayerNorm" in figure.get_suptitle()
 
 
-def test_learning_curves_show_the_columns_of_the_history() -> None:
+def test_learning_curves_show_the_columns_of_the_history(tiny: Callable[..., Experiment]) -> None:
     rows = history()
-    figure = figures.learning_curves({"Figure 3": rows, "Figure 4a": rows})
+    figure = figures.learning_curves(*curves("Figure 3", "Figure 4a", e=tiny()))
     grid = np.array(figure.axes).reshape(4, 2)
-    assert [axes.get_title() for axes in grid[0]] == ["Figure 3", "Figure 4a"]
+    assert [axes.get_title().partition("\n")[0] for axes in grid[0]] == ["Figure 3", "Figure 4a"]
     shown = [
         [("train_loss", 1)],
         [("train_accuracy", 100), ("test_accuracy", 100)],
@@ -214,11 +222,11 @@ def test_learning_curves_show_the_columns_of_the_history() -> None:
                 assert np.array_equal(line.get_ydata(), unit * rows[name])
 
 
-def test_word_frequencies_are_those_met_in_training() -> None:
+def test_word_frequencies_are_those_met_in_training(tiny: Callable[..., Experiment]) -> None:
     mu = np.array([0.5, 0.3, 0.2])
     words = {"concepts": np.array([0, 0, 0, 1, 1, 1]), "mu": np.tile(mu, 2)}
     arrays = {**words, "train_sentences": np.array([[0, 0, 1, 2], [3, 5, 5, 5]])}
-    axes = figures.word_frequencies({"a": arrays, "b": arrays}).axes[0]
+    axes = figures.word_frequencies(*(Shown(title, tiny(), {"data": arrays}) for title in "ab")).axes[0]
     first, second = axes.collections
     assert first.get_offsets().tolist() == [[1, 0.5], [2, 0.25], [3, 0.25]]
     assert second.get_offsets().tolist() == [[1, 0.25], [3, 0.75]]
@@ -242,7 +250,7 @@ def test_oracle_of_colours_is_right() -> None:
 
 
 def test_more_concepts_than_three_have_colours_of_their_own() -> None:
-    colours = [to_rgb(figures.concept_colour(g)) for g in range(6)]
+    colours = [to_rgb(concept_colour(g)) for g in range(6)]
     assert len(set(colours)) == 6
 
 
@@ -251,10 +259,9 @@ def test_unknown_figure_is_refused_and_nothing_drawn(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(figures, "FIGURES", {name: lambda scale, config: Figure() for name in figures.FIGURES})
-    monkeypatch.setattr(figures, "save", lambda figure, stem: pytest.fail(f"{stem} was drawn"))
+    monkeypatch.setattr(artifacts, "write_figure", lambda stem, figure: pytest.fail(f"{stem} was drawn"))
     with pytest.raises(ConfigError, match=r"no such figure; there are figure1, figure2") as caught:
-        figures.make(name, config)
+        figure_stage.make(name, config)
     assert len(str(caught.value).splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
@@ -265,7 +272,7 @@ def test_figure_without_its_data_is_refused_and_nothing_drawn(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArtifactError, match=r"^results/smoke/.*: is missing; rebuild it with: "):
-        figures.make(f"smoke/{name}", config)
+        figure_stage.make(f"smoke/{name}", config)
     assert not list(tmp_path.iterdir())
 
 
@@ -274,23 +281,22 @@ def test_figure_is_drawn_from_the_files_of_its_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = Run("smoke/fig4b/seed0", "smoke", tiny(), 0)
-    monkeypatch.setattr(figures, "shown_run", lambda scale, experiment, config: run)
+    monkeypatch.setattr(Config, "shown", lambda self, scale: {"fig4b": run})
     data_stage.make(run)
     train.make(run, quiet=True)
     features_stage.make(run)
-    figures.make("smoke/figure4b", config)
+    figure_stage.make("smoke/figure4b", config)
     assert (tmp_path / "figures/smoke/figure4b.png").read_bytes()[:4] == b"\x89PNG"
     assert (tmp_path / "figures/smoke/figure4b.pdf").read_bytes()[:4] == b"%PDF"
     metrics = run.folder / "metrics.json"
     metrics.write_bytes(metrics.read_bytes().replace(b"0.", b"1.", 1))
     with pytest.raises(ArtifactError, match=r"metrics\.json: is damaged"):
-        figures.make("smoke/figure4b", config)
+        figure_stage.make("smoke/figure4b", config)
 
 
 def test_figure_shows_the_first_seed(config: Config) -> None:
-    run = figures.shown_run("smoke", "fig4b", config)
-    assert run.name == f"smoke/fig4b/seed{config.seeds[0]}"
-    assert figures.shown_run("", "fig4b", config).name == f"fig4b/seed{config.seeds[0]}"
+    assert config.shown("smoke")["fig4b"].name == f"smoke/fig4b/seed{config.seeds[0]}"
+    assert config.shown()["fig4b"].name == f"fig4b/seed{config.seeds[0]}"
 
 
 def test_table_of_a_study_that_is_not_there_is_refused(
@@ -298,7 +304,7 @@ def test_table_of_a_study_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArtifactError, match=r"results/smoke/studies/lambda\.csv: is missing"):
-        study_figures.make("lambda", "smoke", config)
+        study_figure.make("lambda", "smoke", config)
 
 
 def test_saved_figure_takes_the_place_of_the_old_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +313,7 @@ def test_saved_figure_takes_the_place_of_the_old_one_whole(tmp_path: Path, monke
     figure = Figure()
     monkeypatch.setattr(figure, "savefig", lambda path, **_: Path(path).write_bytes(b"half") and 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        figures.save(figure, tmp_path / "figure")
+        artifacts.write_figure(tmp_path / "figure", figure)
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"old"}
     assert len(list(tmp_path.iterdir())) == 2
     with artifacts.atomic(tmp_path / "figure.pdf") as temporary:

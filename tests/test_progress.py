@@ -14,9 +14,7 @@ import workflow
 from click.testing import CliRunner
 
 from feature_collapse.__main__ import main
-from feature_collapse.evidence import studies
-from feature_collapse.stages import benchmark
-from feature_collapse.theory import enumeration
+from feature_collapse.stages import enumeration, study
 from feature_collapse.workflow.progress import LINES, Progress, track
 
 
@@ -120,17 +118,13 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) 
     monkeypatch.chdir(workflow.copy_project(tmp_path / "project"))
     problem = enumeration.problems()[0]
     monkeypatch.setattr(enumeration, "problems", lambda: [problem] * 2)
+    monkeypatch.setattr(enumeration, "random_problems", lambda count: [problem])
+    monkeypatch.setattr(enumeration, "long_tailed", list)
     monkeypatch.setattr(enumeration, "markdown", lambda *tables: "")
-    monkeypatch.setattr(studies.artifacts, "read_json", lambda path, run: {})
-    monkeypatch.setattr(studies, "row", lambda run, metrics: {"run": run.name})
-    monkeypatch.setattr(studies, "summarise", lambda rows: rows)
-    monkeypatch.setattr(studies, "markdown", lambda name, question, rows: "")
-    monkeypatch.setattr(benchmark, "CLASSES", (2, 3))
-    monkeypatch.setattr(benchmark, "best_rate", lambda: 1.0)
-    times = benchmark.pd.DataFrame({name: [1.0] for name in benchmark.CONTENDERS})
-    monkeypatch.setattr(benchmark, "measure", lambda e, threads, turns: times)
-    monkeypatch.setattr(benchmark, "whole", lambda config, quiet: None)
-    monkeypatch.setattr(benchmark, "markdown", lambda rows, runs: "")
+    monkeypatch.setattr(study.artifacts, "read_json", lambda path, run: {})
+    monkeypatch.setattr(study, "row", lambda run, metrics: {"run": run.name})
+    monkeypatch.setattr(study, "summarise", lambda rows: rows)
+    monkeypatch.setattr(study, "markdown", lambda name, question, rows: "")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +132,6 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) 
     [
         (["enumeration", "--starts", "1", "--scale", "smoke"], r"enumeration: problem (\d+) of \1, "),
         (["study", "lambda", "--scale", "smoke"], r"study lambda: run (\d+) of \1, "),
-        (["bench"], r"training steps: case (\d+) of \1, "),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -152,4 +145,4 @@ def test_a_verb_says_how_far_it_is_unless_it_is_to_be_quiet(arguments: list[str]
 
 def test_every_verb_that_says_how_far_it_is_can_be_quiet() -> None:
     verbs = {name for name, verb in main.commands.items() if any(option.name == "quiet" for option in verb.params)}
-    assert verbs == {"train", "enumeration", "animation", "study", "bench", "scale"}
+    assert verbs == {"train", "enumeration", "animation", "study"}

@@ -12,7 +12,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from feature_collapse.workflow import captions
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.figures import Figures
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Chromium and its driver")
@@ -102,7 +103,7 @@ def page(opened: Page) -> Iterator[Page]:
     assert opened.complaints() == []
 
 
-ENTRIES = captions.read(workflow.PROJECT / "config/captions.yaml")
+ENTRIES = Figures(Config(workflow.PROJECT / workflow.SETTINGS)).entries()
 # The toy size has no studies.
 RESULTS = {name: entry for name, entry in ENTRIES.items() if entry.category != "Studies"}
 

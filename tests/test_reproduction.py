@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from feature_collapse.evidence import reproduction
 from feature_collapse.evidence.reproduction import Paper, Tolerance
+from feature_collapse.stages import reproduction as stage
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
 from feature_collapse.workflow.config import Config, ConfigError
@@ -219,14 +220,14 @@ def test_make_writes_the_table_of_a_scale_twice_alike(
     workspace: Path, config: Config, scale: str, verdict: str
 ) -> None:
     write_metrics(config, scale)
-    reproduction.make(scale, config)
+    stage.make(scale, config)
     csv, markdown = (workspace / "results" / scale / f"reproduction.{suffix}" for suffix in ("csv", "md"))
     rows = pd.read_csv(csv)
     assert set(rows["verdict"]) == {verdict}
     experiments = set(config.experiments(scale))
     assert len(rows) == sum(experiment in experiments for experiment, _ in numbers())
     before = csv.read_bytes(), markdown.read_bytes()
-    reproduction.make(scale, config)
+    stage.make(scale, config)
     assert (csv.read_bytes(), markdown.read_bytes()) == before
 
 
@@ -234,13 +235,13 @@ def test_missing_metrics_are_named_and_nothing_is_written(workspace: Path, confi
     write_metrics(config, "quick")
     (workspace / "results/quick/fig4b/seed0/metrics.json").unlink()
     with pytest.raises(ArtifactError, match=r"^results/quick/fig4b/seed0/metrics\.json: is missing; rebuild it with: "):
-        reproduction.make("quick", config)
+        stage.make("quick", config)
     assert not list(workspace.rglob("reproduction.*"))
 
 
 def test_unknown_scale_is_refused(workspace: Path, config: Config) -> None:
     with pytest.raises(ConfigError, match=r"scales: no 'tiny'; there are quick, smoke"):
-        reproduction.make("tiny", config)
+        stage.make("tiny", config)
 
 
 GOOD = "{relative: 0.1, reason: noise}"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import workflow
+from scale import Costs
 from workflow import Smoke
 
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.stages.scale import Costs
 from feature_collapse.workflow import resources
 from feature_collapse.workflow.config import Config
 

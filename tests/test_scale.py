@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import scale
 import workflow
 from workflow import Smoke
 
-from feature_collapse.stages import scale
 from feature_collapse.workflow.config import Config, ConfigError
 
 

@@ -12,13 +12,14 @@ import pytest
 import workflow
 from ruamel.yaml import YAML
 
-from feature_collapse.evidence import answers, studies
+from feature_collapse.evidence import answers
 from feature_collapse.evidence.studies import NUMBERS, row
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.show import studies as study_figures
 from feature_collapse.stages import data as data_stage
 from feature_collapse.stages import features as features_stage
-from feature_collapse.stages import train
+from feature_collapse.stages import study as study_stage
+from feature_collapse.stages import study_figure, train
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config, ConfigError, Run
 
@@ -232,8 +233,8 @@ def made(config: Config, root: Path, tmp_path_factory: pytest.TempPathFactory) -
                 train.make(run, quiet=True)
                 features_stage.make(run)
             for study in config.studies:
-                studies.make(study, "smoke", config, quiet=True)
-                study_figures.make(study, "smoke", config)
+                study_stage.make(study, "smoke", config, quiet=True)
+                study_figure.make(study, "smoke", config)
         finally:
             os.chdir(before)
     return folder
@@ -269,6 +270,6 @@ def test_every_study_has_its_summary_and_its_figure(made: Path, config: Config) 
         if study != "seeds":  # at toy size Figures 4a and 4b have the same settings
             assert set(summary["seeds"]) == {len(seeds)}
         assert summary["low"].notna().all() == (len(seeds) > 1)
-        stem = made / "figures/smoke" / study_figures.stem(study)
+        stem = made / f"figures/smoke/study_{study}"
         assert stem.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
         assert stem.with_suffix(".pdf").read_bytes()[:4] == b"%PDF"

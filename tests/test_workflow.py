@@ -1,7 +1,6 @@
 """The workflow end to end at toy size: what it makes, that it makes the same again, and what it makes anew when
 something changes."""
 
-import inspect
 import json
 import os
 import re
@@ -18,27 +17,28 @@ import workflow
 from ruamel.yaml import YAML
 from workflow import FIGURES, PROJECT, RUN_FILES, SETTINGS, Job, Smoke
 
-from feature_collapse.__main__ import main
+from feature_collapse.__main__ import VERBS
 from feature_collapse.workflow import resources
 from feature_collapse.workflow.artifacts import checksum
 from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.dag import PACKAGE, code
 
 RUNS = workflow.smoke_runs()
 FIG4C = "smoke/fig4c/seed0"
 TRAINING_VERBS = ("data", "train", "features")
+# What the command line needs to read the name of a run, whatever the stage.
+ASKED_OF_THE_COMMAND_LINE = {"workflow.config", "workflow.surroundings", "model.experiment"}
 
 
 def rules() -> dict[str, str]:
-    """The text of each rule of the Snakefile."""
-    text = (PROJECT / "Snakefile").read_text("utf-8")
-    blocks = re.findall(r"^rule (\w+):\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE)
-    assert len(blocks) == len(re.findall(r"^(?:rule|checkpoint)\b", text, re.MULTILINE))
-    return dict(blocks)
+    """The text of each rule of the workflow."""
+    files = [PROJECT / "Snakefile", *sorted((PROJECT / "rules").glob("*.smk"))]
+    text = "\n".join(file.read_text("utf-8") for file in files)
+    return dict(re.findall(r"^(?:use rule stage as|rule) (\w+)(?: with)?:\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE))
 
 
 RULES = rules()
-MAKING = [name for name, text in RULES.items() if "    output:" in text]
-TARGETS = [name for name in RULES if name not in MAKING]
+STAGES = [name for name, text in RULES.items() if "    output:" in text]
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +195,7 @@ def of_a_run(name: str) -> Callable[[Job], bool]:
 
 def draws_a_figure(job: Job) -> bool:
     """Still or moving, or to be moved by hand."""
-    return all(output.startswith("figures/") for output in job.outputs) or job.rule == "explorer"
+    return job.rule in ("figure", "animation", "explorer")
 
 
 def trains(job: Job) -> bool:
@@ -217,8 +217,8 @@ def draws_figure_4a(job: Job) -> bool:
 
 EDITS: dict[str, tuple[Callable[[Path], None], Callable[[Job], bool]]] = {
     "editing the figures draws all figures and no more": (append("src/feature_collapse/show/paper.py"), draws_a_figure),
-    "editing the diagrams draws all figures and no more": (
-        append("src/feature_collapse/show/diagrams.py"),
+    "editing the style draws all figures and no more": (
+        append("src/feature_collapse/show/paper.mplstyle"),
         draws_a_figure,
     ),
     "editing the page draws the page": (
@@ -276,10 +276,16 @@ def test_adding_a_seed_trains_that_seed_only(project: Path) -> None:
     assert "reproduction smoke" in verbs
 
 
-def test_adding_an_experiment_trains_that_experiment_only(project: Path) -> None:
+def test_adding_an_experiment_trains_that_experiment_only_and_draws_it(project: Path) -> None:
     workflow.edit_settings(project, lambda file: file["experiments"].update(mine={"mu": "zipf", "epochs": 5}))
-    trained = {verb for verb in workflow.planned(project, "smoke") if verb.startswith(TRAINING_VERBS)}
+    verbs = workflow.planned(project, "smoke")
+    trained = {verb for verb in verbs if verb.startswith(TRAINING_VERBS)}
     assert trained == {f"{verb} smoke/mine/seed0" for verb in TRAINING_VERBS}
+    drawn = {verb for verb in verbs if verb.startswith("figure ")}
+    assert drawn == {"figure smoke/mine"}
+    done = workflow.snakemake(project, "--cores", "1", "figures/smoke/mine.pdf")
+    assert done.returncode == 0, done.stderr
+    assert (project / "figures/smoke/mine.png").read_bytes().startswith(b"\x89PNG")
 
 
 # Full size
@@ -334,64 +340,54 @@ def test_nothing_that_the_workflow_makes_is_tracked() -> None:
     assert set(listed.stdout.split()) == {"results/README.md", "figures/README.md"}
 
 
-# The Snakefile
+# The Snakefile and its chapters
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_says_what_it_is_for(rule: str) -> None:
-    assert re.match(r'    """\S', RULES[rule]) or re.search(r'^    message:\n        "\S', RULES[rule], re.MULTILINE)
+def test_every_rule_is_described_where_snakemake_lists_them() -> None:
+    listed = workflow.snakemake(PROJECT, "--list").stdout
+    described = dict(re.findall(r"^(\w+) \((.+)\)$", listed, re.MULTILINE))
+    assert set(RULES) <= set(described)
+    assert {f"study_{study}" for study in Config(PROJECT / SETTINGS).studies} <= set(described)
+    assert len(described) == len([line for line in listed.splitlines() if re.match(r"\w+( \(|$)", line)])
 
 
-@pytest.mark.parametrize("rule", MAKING)
-def test_every_rule_that_makes_something_runs_a_verb_and_keeps_its_log(rule: str) -> None:
-    text = RULES[rule]
-    assert not re.search(r"^    (run|script|notebook|wrapper|template_engine):", text, re.MULTILINE)
-    assert re.search(r"^    log:", text, re.MULTILINE)
-    command = re.search(r"^    shell:\n((?:        .*\n)+)", text, re.MULTILINE)
-    assert command and re.fullmatch(r'\s+"python -m feature_collapse \w+ .*2> \{log\}"\n', command[1])
+@pytest.mark.parametrize("rule", STAGES)
+def test_every_rule_that_makes_something_is_a_verb_of_its_name_and_keeps_its_log(rule: str) -> None:
+    assert rule in VERBS
+    assert re.search(rf'verb=(f?"{rule} |dag\.{rule}\b)', RULES[rule])
+    assert "    log:" in RULES[rule]
 
 
-def test_only_targets_make_nothing() -> None:
-    assert {"all", "quick", "smoke"} <= set(TARGETS)
-    assert not any(re.search(r"^    (shell|run|script):", RULES[rule], re.MULTILINE) for rule in TARGETS)
-
-
-def test_training_is_benchmarked() -> None:
-    assert "    benchmark:" in RULES["train"]
-
-
-def listed(rule: str) -> set[str]:
-    """The modules that a rule names as its code, by the Snakefile's own function for that."""
-    snakefile, namespace = (PROJECT / "Snakefile").read_text("utf-8"), {}
-    exec(re.search(r"^def code\(.*\n(?:[ \t].*\n)+", snakefile, re.MULTILINE)[0], namespace)
-    paths = eval(re.search(r"\bcode\([^)]*\)", RULES[rule])[0], namespace)
-    assert all((PROJECT / path).exists() for path in paths)
-    return {Path(path).stem for path in paths}
+def test_what_all_rules_have_in_common_is_written_once() -> None:
+    text = "".join(RULES.values())
+    assert text.count("python -m feature_collapse") == text.count("    conda:") == text.count("    shell:") == 1
+    assert not re.search(r"^ *(run|script|notebook|wrapper|template_engine):|\bdef |\blambda\b", text, re.MULTILINE)
 
 
 def imported_by_a_job(job: Job, folder: Path) -> set[str]:
-    """Our modules that Python said it imported in the log of a job. The package itself imports none of them."""
+    """Our modules that Python said it imported in the log of a job."""
     log = (folder / job.log).read_text("utf-8")
-    return set(re.findall(r"^import time:.*\| +feature_collapse\.(\w+)$", log, re.MULTILINE))
+    return set(re.findall(r"^import time:.*\| +feature_collapse\.([\w.]+)$", log, re.MULTILINE))
 
 
 def imported_for_a_verb(verb: str) -> set[str]:
-    """Our modules that the command line and the verb's own import lines import, but for the command line itself,
-    which only hands on."""
-    lines = re.findall(r"^ +(from feature_collapse.*)", inspect.getsource(main.commands[verb].callback), re.MULTILINE)
-    script = "; ".join(["import sys", "import feature_collapse.__main__", *lines, "print(*sys.modules)"])
+    """Our modules that the command line and a stage import."""
+    script = f"import sys, feature_collapse.__main__, feature_collapse.stages.{verb}; print(*sys.modules, sep='\\n')"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"\bfeature_collapse\.(\w+)", printed)) - {"__main__"}
+    return set(re.findall(r"^feature_collapse\.([\w.]+)$", printed, re.MULTILINE)) - {"__main__"}
 
 
-@pytest.mark.parametrize("rule", MAKING)
-def test_a_rule_lists_as_input_exactly_the_modules_that_it_imports(smoke: Smoke, jobs: list[Job], rule: str) -> None:
-    done = [job for job in jobs if job.rule == rule]
-    for job in done:
-        assert listed(rule) == imported_by_a_job(job, smoke.second), job.verb
-    if not done:  # the toy size leaves this rule out
-        verb = re.search(r"python -m feature_collapse (\w+)", RULES[rule])[1]
-        assert listed(rule) == imported_for_a_verb(verb)
+@pytest.mark.parametrize("rule", STAGES)
+def test_what_a_rule_has_as_its_code_is_what_its_jobs_import(smoke: Smoke, jobs: list[Job], rule: str) -> None:
+    assert f'code=code("stages.{rule}")' in RULES[rule]
+    modules = [
+        Path(path).relative_to("src/feature_collapse") for path in code(f"stages.{rule}") if path.endswith(".py")
+    ]
+    ours = {".".join(path.with_suffix("").parts) for path in modules}
+    packages = {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    done = [imported_by_a_job(job, smoke.second) for job in jobs if job.rule == rule]
+    for imported in done or [imported_for_a_verb(rule)]:  # the toy size leaves some out
+        assert imported - packages - ASKED_OF_THE_COMMAND_LINE == ours - ASKED_OF_THE_COMMAND_LINE
 
 
 # Bad input
@@ -401,7 +397,6 @@ REFUSED = {
     "n_w not divisible": (lambda file: file["defaults"].update(n_w=1201), "smoke", ["n_w", "1201"]),
     "unknown experiment": (None, "results/nope/seed0/weights.safetensors", ["experiments", "'nope'"]),
     "unknown experiment, features": (None, "results/fig9/seed0/metrics.json", ["experiments", "'fig9'"]),
-    "unknown study": (None, "results/studies/nope.csv", ["studies", "'nope'"]),
 }
 
 
@@ -418,4 +413,21 @@ def test_snakemake_refuses_bad_input_in_one_line(tmp_path: Path, case: str) -> N
     assert last.startswith(f"error: {SETTINGS}: ")
     assert all(name in last for name in named)
     assert not any(re.search("error|exception|traceback", line, re.IGNORECASE) for line in rest)
+    assert workflow.contents(project) == before
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["figures/smoke/nope.pdf", "figures/nope/figure4b.pdf", "results/studies/nope.csv", "figures/figure4b.svg", "nope"],
+)
+def test_a_target_that_nothing_makes_is_refused_with_what_there_is(tmp_path: Path, target: str) -> None:
+    project = workflow.copy_project(tmp_path / "project")
+    before = workflow.contents(project)
+    done = workflow.snakemake(project, "--cores", "1", target)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"error: No rule to produce {target}; there are ")
+    for known in ("figure4b", "reproduction", "study_tail", "smoke"):
+        assert re.search(rf"\b{known}\b", last)
+    assert "Traceback" not in done.stderr
     assert workflow.contents(project) == before

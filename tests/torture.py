@@ -81,7 +81,7 @@ class Rack:
         else:
             workflow.copy_project(folder)
         if impatient and not finished:
-            module = folder / "src/feature_collapse/model/training.py"
+            module = folder / "src/feature_collapse/stages/train.py"
             text, changed = re.subn("^CHECKPOINT_SECONDS = .*", QUICKLY, module.read_text("utf-8"), flags=re.MULTILINE)
             assert changed
             module.write_text(text, "utf-8")

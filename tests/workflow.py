@@ -17,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.figures import Figures
 
 PROJECT = Path(__file__).parents[1]
 SETTINGS = "config/experiments.yaml"
@@ -29,10 +30,7 @@ RUN_FILES = [
     "features.safetensors",
     "metrics.json",
 ]
-FIGURES = [
-    *("figure1", "figure2", "figure3", "figure4a", "figure4b", "figure4c"),
-    *("word_frequencies", "learning_curves", "theory_norms", "theory_risk"),
-]
+FIGURES = list(Figures(Config(PROJECT / SETTINGS)).drawn)
 # A folder name as users have them.
 AWKWARD_NAME = "Feature Collapse, é"
 
@@ -48,7 +46,7 @@ def copy_project(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for name in ("Snakefile", "environment.yml"):
         shutil.copy2(PROJECT / name, folder)
-    for name in ("config", "corpus", "profiles", "report", "src"):
+    for name in ("config", "corpus", "profiles", "report", "rules", "src"):
         if (PROJECT / name).exists():
             shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     return folder
@@ -112,12 +110,17 @@ def timeless(path: Path) -> bytes:
     return re.sub(lines, b"", content, flags=re.MULTILINE) if path.name == "run.json" else content
 
 
-def edit_settings(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Let `change` edit the content of a copy's experiments.yaml in place."""
+def edit_yaml(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Let `change` edit the content of a file in place."""
     yaml = YAML()
-    content = yaml.load(folder / SETTINGS)
+    content = yaml.load(path)
     change(content)
-    yaml.dump(content, folder / SETTINGS)
+    yaml.dump(content, path)
+
+
+def edit_settings(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """The same with a copy's experiments.yaml."""
+    edit_yaml(folder / SETTINGS, change)
 
 
 @dataclass(frozen=True)

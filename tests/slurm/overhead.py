@@ -13,10 +13,9 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
 
+import scale
 import workflow
 from cluster import Cluster, missing
-
-from feature_collapse.stages import scale
 
 RUNS = [f"smoke/fig3/seed{seed}" for seed in range(3)]
 

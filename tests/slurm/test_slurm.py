@@ -126,7 +126,7 @@ def hit(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     started = {}
     for name, (_, seconds, more, asked, _) in MISHAPS.items():
         project = workflow.copy_project(tmp_path_factory.mktemp("hit") / "project")
-        with open(project / "src/feature_collapse/model/training.py", "a", encoding="utf-8") as module:
+        with open(project / "src/feature_collapse/stages/train.py", "a", encoding="utf-8") as module:
             module.write(SLOW.format(seconds=seconds) + more)
         asking = ["--set-resources", *asked, "--"] if asked else []
         started[name] = project, submit(project, *asking, f"results/{RUN}/metrics.json")

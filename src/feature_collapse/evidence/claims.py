@@ -1,4 +1,4 @@
-"""The paper's claims, one by one, with the measures that decide them: `results/claims.csv` and `.md`."""
+"""The paper's claims, one by one, with the measures that decide them."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -7,8 +7,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from feature_collapse.evidence.reproduction import quantity
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, ConfigError, read_yaml
+from feature_collapse.workflow.config import ConfigError, read_yaml
 
 CLAIMS_FILE = Path("config/claims.yaml")
 REDUCTIONS = {
@@ -115,17 +114,3 @@ def markdown(rows: pd.DataFrame) -> str:
         parts.append(f"**{row['claim']}** ({row['source']}) — {row['verdict']}")
         parts += [table, row["remark"]] if row["remark"] else [table]
     return "\n\n".join(parts) + "\n"
-
-
-def make(scale: str, config: Config) -> None:
-    """Write `claims.csv` and `claims.md` below `results/` for a scale ('' is full size)."""
-    seed, folder, claims = config.seeds[0], Path("results") / scale, read_claims()
-    runs = {
-        experiment: artifacts.read_json(run.folder / "metrics.json", run)
-        for (experiment, of_seed), run in config.runs(scale).items()
-        if of_seed == seed
-    }
-    names = {m.table for claim in claims for m in claim.measures if m.table}
-    tables = {name: artifacts.read_csv(folder / f"{name}.csv") for name in names if (folder / f"{name}.csv").exists()}
-    rows = evaluate(claims, runs, tables)
-    artifacts.write_table(folder / "claims", rows, markdown(rows))

@@ -1,4 +1,4 @@
-"""Every number of the paper beside ours: `results/reproduction.csv` and `.md`."""
+"""Every number of the paper beside ours."""
 
 import math
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, ConfigError, read_yaml
+from feature_collapse.workflow.config import read_yaml
 
 PAPER_FILE = Path("config/paper.yaml")
 
@@ -134,15 +133,3 @@ def markdown(rows: pd.DataFrame) -> str:
     table = shown.to_markdown(index=False, disable_numparse=True)
     parts = ["# The paper's numbers and ours", summary, table, "Why each tolerance is what it is:", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
-
-
-def make(scale: str, config: Config) -> None:
-    """Write `reproduction.csv` and `reproduction.md` below `results/` for a scale ('' is full size)."""
-    paper = read_paper()
-    for experiment in paper.experiments:
-        if experiment not in config.experiments():
-            known = ", ".join(config.experiments())
-            raise ConfigError(f"{PAPER_FILE}: experiments: no {experiment!r}; there are {known}")
-    metrics = {key: artifacts.read_json(run.folder / "metrics.json", run) for key, run in config.runs(scale).items()}
-    rows = table(paper, metrics, full_size=not scale)
-    artifacts.write_table(Path("results") / scale / "reproduction", rows, markdown(rows))

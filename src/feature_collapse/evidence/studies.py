@@ -1,7 +1,6 @@
 """Studies: grids of runs, gathered below `results/studies/`: one row a run in `<name>.csv`, means over seeds with their
 intervals in `<name>_summary.csv`, and question, answer and the columns that matter in `<name>.md`."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,9 +9,7 @@ from feature_collapse.evidence import reproduction
 from feature_collapse.evidence.answers import ANSWERS, NAMES, Estimate, onsets, paper_numbers
 from feature_collapse.evidence.summaries import summarise, varying
 from feature_collapse.theory import predictions
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, Run
-from feature_collapse.workflow.progress import track
+from feature_collapse.workflow.config import Run
 
 PARTS = ("training", "words", "words_weighted_by_mu", "u", "objective")
 NUMBERS = ("alignment", "alignment_weighted_by_mu", "norm_follows_mu", "u_norm_follows_met")
@@ -140,12 +137,3 @@ def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
 
 def _table(cells: pd.DataFrame) -> str:
     return cells.to_markdown(index=False, disable_numparse=True)
-
-
-def make(name: str, scale: str, config: Config, quiet: bool = False) -> None:
-    """Write the tables of a study from the metrics of its runs. Raises ConfigError for a study that is not there."""
-    runs, stem = config.study(name, scale), Path("results") / scale / "studies" / name
-    tracked = track(runs, f"study {name}", "run", quiet)
-    rows = pd.DataFrame(row(run, artifacts.read_json(run.folder / "metrics.json", run)) for run in tracked)
-    artifacts.write_csv(stem.with_name(f"{name}_summary.csv"), summarise(rows))
-    artifacts.write_table(stem, rows, markdown(name, config.question(name).question, rows))

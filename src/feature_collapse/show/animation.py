@@ -1,5 +1,7 @@
 """Collapse, moving: the words of the four experiments side by side from first record to last, as .gif and .mp4."""
 
+import base64
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from feature_collapse.show import paper as figures
-from feature_collapse.show import trajectories
-from feature_collapse.show.diagrams import MARKERS
+from feature_collapse.show.style import MARKERS, concept_colour, legend_below
 from feature_collapse.show.trajectories import Trajectory
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.progress import track
 
 SIZE, DPI = (11.2, 6.4), 125  # inches, and dots per inch: even numbers of pixels, which H.264 asks for
@@ -77,7 +75,7 @@ class Panel:
 
 def _cloud(axes: Axes, g: int) -> PathCollection:
     """The marks of a concept, to be placed."""
-    mark, colour = MARKERS[g % len(MARKERS)], figures.concept_colour(g)
+    mark, colour = MARKERS[g % len(MARKERS)], concept_colour(g)
     return axes.scatter([], [], s=9, alpha=0.4, color=colour, marker=mark, linewidths=0, label=f"concept {g + 1}")
 
 
@@ -101,7 +99,7 @@ def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
         axes.set_ylabel(label)
         axes.yaxis.set_label_coords(-0.2, 0.5)
     figure.suptitle("Words on their final principal axes, through training; the axes reach as far as the longest word")
-    figures.legend_below(figure, grid[0, 0])
+    legend_below(figure, grid[0, 0])
     return figure, panels
 
 
@@ -121,8 +119,7 @@ def write_gif(pictures: list[np.ndarray], path: Path) -> None:
     median_cut, plain = Image.Quantize.MEDIANCUT, Image.Dither.NONE
     first, *rest = [Image.fromarray(x).quantize(COLOURS_OF_GIF, median_cut, dither=plain) for x in pictures]
     durations = [1000 * hold(i, len(pictures)) // FPS for i in range(len(pictures))]
-    with artifacts.atomic(path) as temporary:
-        first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
+    first.save(path, save_all=True, append_images=rest, duration=durations, loop=0)
 
 
 def write_mp4(pictures: list[np.ndarray], path: Path) -> None:
@@ -131,30 +128,25 @@ def write_mp4(pictures: list[np.ndarray], path: Path) -> None:
     height, width, _ = pictures[0].shape
     options = ["-crf", "24", "-preset", "slow", "-tune", "animation", "-threads", "1", "-movflags", "+faststart"]
     undated = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"]
-    with artifacts.atomic(path) as temporary:
-        video = imageio_ffmpeg.write_frames(
-            str(temporary),
-            (width, height),
-            fps=FPS,
-            codec="libx264",
-            quality=None,
-            macro_block_size=2,
-            output_params=options + undated,
-        )
-        video.send(None)
-        for i, picture in enumerate(pictures):
-            for _ in range(hold(i, len(pictures))):
-                video.send(picture.tobytes())
-        video.close()
+    video = imageio_ffmpeg.write_frames(
+        str(path),
+        (width, height),
+        fps=FPS,
+        codec="libx264",
+        quality=None,
+        macro_block_size=2,
+        output_params=options + undated,
+    )
+    video.send(None)
+    for i, picture in enumerate(pictures):
+        for _ in range(hold(i, len(pictures))):
+            video.send(picture.tobytes())
+    video.close()
 
 
-def make(scale: str, config: Config, quiet: bool = False) -> None:
-    """Write `figures/[SCALE/]collapse.gif` and `.mp4` of the first seed of the four experiments."""
-    shown = {
-        f"{figures.PANELS[panel]}\n{figures.caption(run.experiment)}": trajectories.read(run)
-        for panel, run in figures.shown_runs(scale, config).items()
-    }
-    pictures = list(frames(shown, quiet))
-    folder = Path("figures") / scale
-    write_gif(pictures, folder / "collapse.gif")
-    write_mp4(pictures, folder / "collapse.mp4")
+def as_svg(gif: bytes) -> str:
+    """A GIF as an SVG, since the report shows no GIF, and browsers show no page of more than 2 MB inside of it."""
+    width, height = struct.unpack("<HH", gif[6:10])
+    size, content = f'width="{width}" height="{height}"', base64.b64encode(gif).decode()
+    picture = f'<image {size} href="data:image/gif;base64,{content}"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{picture}\n</svg>\n'

@@ -7,15 +7,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-WIDTH = 7.0  # inches, the text width of a two-column page
+from feature_collapse.show.style import COLOURS, MARKERS, WIDTH
+
 SMALL, BODY, HEADING = 7.0, 7.5, 9.0  # font sizes in points
 LINE = 0.14  # inches between the lines of a label
 GREY, PALE = "#595959", "#e6e6e6"
 
 CONCEPTS = ("vegetable", "dairy", "meat")
-# Three concepts told apart by a colour-blind reader and in grey print: dark, middle, light; and each by its own mark.
-COLOURS = ("#1f2f6f", "#d1495b", "#66c2a5")
-MARKERS = ("s", "o", "^")
 WORDS = (
     ("potato", "carrot", "leek", "artichoke"),
     ("cheese", "milk", "yogurt", "kefir"),

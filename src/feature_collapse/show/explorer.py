@@ -13,13 +13,9 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from plotly.offline import get_plotlyjs
 
-from feature_collapse.show import paper as figures
-from feature_collapse.show import trajectories
-from feature_collapse.show.diagrams import MARKERS
+from feature_collapse.show.style import MARKERS, concept_colour, describe
 from feature_collapse.show.trajectories import Trajectory
 from feature_collapse.show.vertices import vertices
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config
 
 PAGE = Path(__file__).with_name("explorer.html")
 SYMBOLS = {"s": "square", "o": "circle", "^": "triangle-up"}  # Plotly's names for matplotlib's marks
@@ -99,7 +95,7 @@ def content(name: str, title: str, t: Trajectory) -> dict[str, Any]:
         "key": name.removeprefix("fig"),
         "title": title,
         "look": LOOK_FOR.get(name, ""),
-        "caption": re.sub(r"\$.*?\$", "n_spl", figures.caption(e)),  # its only formula
+        "caption": re.sub(r"\$.*?\$", "n_spl", describe(e)),  # its only formula
         "n_c": e.n_c,
         "L": e.L,
         "names": t.names,
@@ -131,7 +127,7 @@ def page(experiments: list[dict[str, Any]]) -> str:
             for name, measure in MEASURES.items()
         ],
         "concepts": [
-            {"colour": to_hex(figures.concept_colour(g)), "symbol": SYMBOLS[MARKERS[g % len(MARKERS)]]}
+            {"colour": to_hex(concept_colour(g)), "symbol": SYMBOLS[MARKERS[g % len(MARKERS)]]}
             for g in range(max(experiment["n_c"] for experiment in experiments))
         ],
     }
@@ -140,13 +136,3 @@ def page(experiments: list[dict[str, Any]]) -> str:
     return template.replace("/* data */", text).replace(
         "/* plotly.js */", get_plotlyjs().replace("</script", "<\\/script")
     )
-
-
-def make(scale: str, config: Config) -> None:
-    """Write `results/[SCALE/]explorer.html` of the first seed of the four experiments."""
-    experiments = [
-        content(panel, figures.PANELS[panel], trajectories.read(run))
-        for panel, run in figures.shown_runs(scale, config).items()
-    ]
-    with artifacts.atomic(Path("results") / scale / "explorer.html") as temporary:
-        temporary.write_text(page(experiments), encoding="utf-8")

@@ -1,10 +1,9 @@
 """The figures of the studies: each function takes the rows of a study, one a run, and returns a matplotlib Figure.
 
-Points are means over seeds, bars their 95 % intervals (see `summaries`); `make` reads, draws and saves.
+Points are means over seeds, bars their 95 % intervals (see `evidence.summaries`).
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,12 +30,9 @@ from feature_collapse.evidence.answers import (
 )
 from feature_collapse.evidence.summaries import interval
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.show.diagrams import COLOURS, MARKERS, WIDTH
-from feature_collapse.show.paper import concept_colour, legend_below, save
+from feature_collapse.show.style import COLOURS, MARKERS, WIDTH, concept_colour, legend_below
 from feature_collapse.theory import predictions
 from feature_collapse.theory import theorems as theory
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config
 
 PLAIN, NORMED = "plain network (h)", "with LayerNorm (h*)"
 NETWORKS = {"none": PLAIN, "layernorm": NORMED}
@@ -390,13 +386,6 @@ def mechanism(rows: pd.DataFrame, features: dict[str, dict[str, np.ndarray]]) ->
     return figure
 
 
-def _with_features(rows: pd.DataFrame, scale: str, config: Config) -> Figure:
-    runs = config.study("mechanism", scale)
-    return mechanism(
-        rows, {run.name: artifacts.read_arrays(run.folder / "features.safetensors", run)[0] for run in runs}
-    )
-
-
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "lambda": lambda_transition,
     "seeds": seeds,
@@ -409,17 +398,3 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "depth_search": depth_search,
     "label_noise": label_noise,
 }
-
-
-def stem(study: str) -> str:
-    """The name of a study's figure."""
-    return "lambda_transition" if study == "lambda" else f"study_{study}"
-
-
-def make(study: str, scale: str, config: Config) -> None:
-    """Draw the figure of a study from its table and write it as PDF and PNG below `figures/`. Raises ConfigError for a
-    study that is not there."""
-    config.study(study, scale)
-    rows = artifacts.read_csv(Path("results") / scale / "studies" / f"{study}.csv")
-    figure = _with_features(rows, scale, config) if study == "mechanism" else FIGURES[study](rows)
-    save(figure, Path("figures") / scale / stem(study))

@@ -1,13 +1,13 @@
 """The snapshots of a run as points that move: its words and u_{k,l} on their final principal axes, record by record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import ConfigError, Run
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,18 @@ class Trajectory:
         return self.history["epoch"].to_numpy()
 
 
-def read(run: Run) -> Trajectory:
-    """The trajectory of a run from its `snapshots.safetensors`, `features.safetensors` and `history.csv`.
-
-    Raises ConfigError where the run is configured to keep no snapshots, ArtifactError where a file is not right.
-    """
-    if not run.experiment.snapshot_classes:
-        raise ConfigError(f"{run.name}: snapshot_classes: 0 keeps no snapshots, and nothing moves without them")
-    snapshots, _ = artifacts.read_arrays(run.folder / "snapshots.safetensors", run)
-    features, _ = artifacts.read_arrays(run.folder / "features.safetensors", run)
-    history = pd.read_csv(artifacts.covered(run.folder / "history.csv", run))
+def trajectory(experiment: Experiment, files: Mapping[str, Any]) -> Trajectory:
+    """The trajectory of a run from the arrays of its `snapshots` and `features`, and its `history`."""
+    snapshots, features = files["snapshots"], files["features"]
     x = {name: snapshots[name].astype(np.float32) for name in ("words", "u")}
-    x["u"] = x["u"].reshape(len(x["u"]), -1, run.experiment.d)  # of (T, classes, L, d)
+    x["u"] = x["u"].reshape(len(x["u"]), -1, experiment.d)  # of (T, classes, L, d)
     axes = {name: features[f"{name}_axes"].astype(np.float32) for name in x}
     axes = {name: np.pad(a, ((0, 0), (0, 3 - a.shape[1]))) for name, a in axes.items()}  # where d < 3
     return Trajectory(
-        run.experiment,
+        experiment,
         {name: vectors @ axes[name] for name, vectors in x.items()},
         {name: np.linalg.norm(vectors, axis=2) for name, vectors in x.items()},
         {"words": features["concepts"].astype(int), "u": features["z"][: x["u"].shape[1]].astype(int)},
         features["mu"],
-        pd.concat([pd.DataFrame({"epoch": [0.0]}), history], ignore_index=True),
+        pd.concat([pd.DataFrame({"epoch": [0.0]}), files["history"]], ignore_index=True),
     )

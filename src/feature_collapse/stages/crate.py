@@ -1,4 +1,13 @@
-"""The archive of a finished workflow: a Workflow RO-Crate, one zip file that says of each of its files what it is.
+"""Archive a finished workflow as a Workflow RO-Crate.
+
+The archive holds the workflow with its modules, its configuration and the lock of its environment; every figure and
+table; and run.json of every run. Each file is described in ro-crate-metadata.json, and for readers in
+ro-crate-preview.html.
+
+\b
+Reads:    CITATION.cff, the project, figures/[SCALE/], results/[SCALE/]
+Writes:   results/[SCALE/]feature-collapse.crate.zip
+Example:  python -m feature_collapse crate
 
 The profile is https://w3id.org/workflowhub/workflow-ro-crate/1.0, on top of RO-Crate 1.1 (Soiland-Reyes et al., 2022,
 https://doi.org/10.3233/DS-210053). Who made what, and when it was released, is read from `CITATION.cff`.
@@ -24,8 +33,9 @@ WORKFLOW = "Snakefile"
 # Every file of the project that running the workflow takes, and what it is. Each pattern has to be there.
 PROJECT = {
     "src/feature_collapse/**/[!.]*.*": "A module that the rules of the workflow run, or the frame of a page",
-    "config/*.yaml": "Configuration: experiments, the paper's numbers, its claims, or captions",
+    "config/*.yaml": "Configuration: experiments, figures, the paper's numbers, or its claims",
     "corpus/*": "The text that experiments on text are made from, the script that makes it, and its licences",
+    "rules/*.smk": "The chapters of the workflow",
     "report/*.rst": "The frame of the report's texts",
     "profiles/*/*": "Options that every call of Snakemake takes",
     "requirements.txt": "The exact version of every package: the lock of the environment",

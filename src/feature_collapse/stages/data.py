@@ -1,4 +1,13 @@
-"""Draw the latents and sentences of a run."""
+"""Draw the latents and sentences of a run.
+
+The latent variables, the training sentences and the test sentences each come from a random stream derived from the
+seed and their purpose, so none depends on how much another has drawn.
+
+\b
+Reads:    config/experiments.yaml
+Writes:   results/RUN/data.safetensors
+Example:  python -m feature_collapse data fig4b/seed0
+"""
 
 import bz2
 from pathlib import Path

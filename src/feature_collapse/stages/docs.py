@@ -1,15 +1,25 @@
-"""The copies under `docs/` and the tables in README.md, made from a full run so that no number is typed by hand."""
+"""Copy the results of a full run to docs/ and README.
 
-import io
+SUMMARY is what `snakemake --detailed-summary reported` prints about the run, or - for standard input.
+
+\b
+Reads:    figures/, results/
+Writes:   docs/, and README.md between its marks
+Example:  snakemake --detailed-summary reported |
+          python -m feature_collapse docs -
+"""
+
 import re
 import shutil
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
 from feature_collapse.evidence.summaries import RESAMPLES
-from feature_collapse.workflow import artifacts, captions
+from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.figures import Entry, Figures
 
 DOCS = Path("docs")
 README = Path("README.md")
@@ -90,18 +100,18 @@ def _rows(studies: bool) -> str:
     numbers = pd.read_csv(DOCS / "reproduction.csv")
     numbers = numbers[numbers["seed"] == numbers["seed"].min()].set_index(["figure", "quantity"])
     rows = []
-    for name, caption in captions.read().items():
-        if name in minutes.index and (caption.category == STUDIES) == studies:
+    for name, entry in Figures(Config()).entries().items():
+        if name in minutes.index and (entry.category == STUDIES) == studies:
             picture = next(path for kind in PICTURES if (path := DOCS / "figures" / f"{name}{kind}").exists())
             of, kind = minutes.loc[name], ".pdf" if picture.suffix == ".png" else picture.suffix
             rows.append(
                 {
-                    "figure": f"[{caption.title}]({picture.as_posix()})",
-                    "shows": caption.shows,
+                    "figure": f"[{entry.title}]({picture.as_posix()})",
+                    "shows": entry.shows,
                     REBUILD: f"`figures/{name}{kind}`",
                     "minutes": _minutes(of["two_core_minutes"], of["core_minutes"]),
                 }
-                | {who: _values(numbers, caption, column) for who, column in (("paper", "paper"), ("here", "ours"))}
+                | {who: _values(numbers, entry, column) for who, column in (("paper", "paper"), ("here", "ours"))}
             )
     if not rows:
         return "None has been run."
@@ -115,11 +125,11 @@ def _minutes(two_cores: float, one_core: float) -> str:
     return f"{two_cores:.0f} ({one_core:.0f})" if one_core > two_cores else f"{one_core:.0f}"
 
 
-def _values(numbers: pd.DataFrame, caption: captions.Caption, column: str) -> str:
+def _values(numbers: pd.DataFrame, entry: Entry, column: str) -> str:
     """The numbers of a caption in a few words: `100.0%; σ 35.05, 34.46, 0.1841`."""
     words = [
         WORDS[quantity].format(numbers.loc[(figure, quantity), column])
-        for figure, quantities in caption.numbers.items()
+        for figure, quantities in entry.numbers.items()
         for quantity in quantities
     ]
     return "".join(words).removeprefix("; ")
@@ -177,7 +187,7 @@ def studies_page(config: Config) -> str:
     ]
     missing = []
     for study in config.studies:
-        figure = "lambda_transition" if study == "lambda" else f"study_{study}"
+        figure = f"study_{study}"
         page, table = (DOCS / "studies" / f"{study}.{kind}" for kind in ("md", "csv"))
         rows = pd.read_csv(table) if table.exists() else pd.DataFrame({"run": []})
         if set(rows["run"]) != {run.name for run in config.study(study)} or figure not in minutes.index:
@@ -212,7 +222,7 @@ def filled(readme: str) -> str:
     return readme
 
 
-def make(config: Config, summary: str) -> None:
+def make(summary: TextIO, config: Config) -> None:
     """Copy the figures and tables of a full run to `docs/` and fill README's blocks from them. `summary` is what
     `snakemake --detailed-summary` says of it. Raises ArtifactError where a run is missing."""
     runs = runs_table(config)
@@ -224,13 +234,10 @@ def make(config: Config, summary: str) -> None:
     (DOCS / "figures").mkdir(parents=True, exist_ok=True)
     for picture in sorted(path for kind in PICTURES for path in Path("figures").glob(f"*{kind}")):
         shutil.copyfile(picture, DOCS / "figures" / picture.name)
-    trained = trained_for(pd.read_csv(io.StringIO(summary), sep="\t"))
+    trained = trained_for(pd.read_csv(summary, sep="\t"))
     seconds = {run: _cpu_seconds(Path("results") / run) for run in {run for runs in trained.values() for run in runs}}
     for name, table in {"runs": runs, "figures": figures_table(trained, seconds)}.items():
         with artifacts.atomic(DOCS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
-    with artifacts.atomic(DOCS / "studies.md") as temporary:
-        temporary.write_text(studies_page(config), encoding="utf-8")
-    readme = filled(README.read_text(encoding="utf-8"))
-    with artifacts.atomic(README) as temporary:
-        temporary.write_text(readme, encoding="utf-8")
+    artifacts.write_text(DOCS / "studies.md", studies_page(config))
+    artifacts.write_text(README, filled(README.read_text(encoding="utf-8")))

@@ -1,4 +1,15 @@
-"""Extract the features of a trained network and measure their collapse."""
+"""Measure the features and the collapse of a run.
+
+The word embeddings and the vectors u_kl are projected on their principal axes. Spectra, norms and measures of collapse
+follow, and the risk on fresh sentences.
+
+\b
+Reads:    results/RUN/data.safetensors, weights.safetensors, history.csv
+          and run.json
+Writes:   results/RUN/features.safetensors   the principal components
+          results/RUN/metrics.json           every number
+Example:  python -m feature_collapse features fig4b/seed0
+"""
 
 import pandas as pd
 import torch

@@ -1,4 +1,17 @@
-"""Train the network of a run; an interrupted training resumes from its checkpoint."""
+"""Train the network of a run on its data.
+
+A checkpoint is written beside the data every minute and on SIGTERM. The next call resumes from it and ends with the
+same bytes as an uninterrupted training; the checkpoint is deleted at the end. Progress, with loss and accuracies, is
+reported at each row of history.csv.
+
+\b
+Reads:    config/experiments.yaml, results/RUN/data.safetensors
+Writes:   results/RUN/weights.safetensors     the last weights
+          results/RUN/history.csv             losses, accuracies, collapse
+          results/RUN/snapshots.safetensors   words and u_kl over training
+          results/RUN/run.json                settings, versions, time
+Example:  python -m feature_collapse train fig4b/seed0 --threads 2
+"""
 
 import platform
 import re

@@ -13,12 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import product
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import safetensors.numpy
 import torch
 from scipy.optimize import minimize
 from scipy.special import logsumexp
@@ -27,8 +25,6 @@ from feature_collapse.model.data import word_frequencies
 from feature_collapse.theory import theorems as theory
 from feature_collapse.theory.certificate import Optimality, normalised_optimality, optimality
 from feature_collapse.theory.theorems import Array
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.progress import track
 
 CERTIFIED = 720  # problems; 600 of h and 120 of h*
 TOLERANCE = 1e-8  # on values: nearer than this they are the same, further below is a counterexample
@@ -432,20 +428,3 @@ def markdown(certified: pd.DataFrame, rows: pd.DataFrame, slopes: pd.DataFrame) 
         rows.drop(columns="theorem_value").to_markdown(index=False, floatfmt=".3g"),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def make(scale: str, starts: int, quiet: bool = False) -> None:
-    """Certify `CERTIFIED` random problems, minimise `problems()` from random starts, and write `certificate.csv`,
-    `enumeration.csv`, `enumeration_gradients.csv` and `enumeration.md` below `results/` for a scale ('' is full size).
-    The weights of a counterexample are saved in `counterexamples/`."""
-    folder, listed = Path("results") / scale, problems()
-    certified = pd.DataFrame([certify(problem).row for problem in random_problems(CERTIFIED)])
-    checks = [check(problem, starts) for problem in track(listed, "enumeration", "problem", quiet)]
-    for i, found in enumerate(checks):
-        if found.below:
-            with artifacts.atomic(folder / "counterexamples" / f"{i}.safetensors") as temporary:
-                safetensors.numpy.save_file({"W": found.W, "U": found.U}, temporary)
-    rows, slopes = pd.DataFrame([found.row for found in checks]).drop(columns="seconds"), gradients(long_tailed())
-    artifacts.write_csv(folder / "certificate.csv", certified)
-    artifacts.write_csv(folder / "enumeration_gradients.csv", slopes)
-    artifacts.write_table(folder / "enumeration", rows, markdown(certified, rows, slopes))

@@ -1,7 +1,6 @@
-"""What the theorems predict of the experiments, beside what training gave: `results/theory.csv` and `.md`."""
+"""What the theorems predict of an experiment, beside what training gave."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,6 @@ import pandas as pd
 
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.theory import theorems as theory
-from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config
 
 SAMPLING_NOISE = 0.1  # of the mean size of the words that one position of a class meets; more, and the limit is far
 
@@ -115,13 +112,3 @@ def markdown(rows: pd.DataFrame) -> str:
         title = f"## {experiment}, seed {seed}: {theorem}\n\nIts assumptions {held}."
         parts += [title, shown.to_markdown(index=False, disable_numparse=True)]
     return "\n\n".join(parts) + "\n"
-
-
-def make(scale: str, config: Config) -> None:
-    """Write `theory.csv` and `theory.md` below `results/` for a scale ('' is full size)."""
-    rows = []
-    for (experiment, seed), run in config.runs(scale).items():
-        metrics = artifacts.read_json(run.folder / "metrics.json", run)
-        rows += [{"experiment": experiment, "seed": seed, **row} for row in compare(run.experiment, metrics)]
-    table = pd.DataFrame(rows)
-    artifacts.write_table(Path("results") / scale / "theory", table, markdown(table))

@@ -11,10 +11,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ import safetensors.numpy
 
 from feature_collapse.model.arithmetic import ARITHMETIC
 from feature_collapse.workflow.config import Run
+
+if TYPE_CHECKING:  # most of what reads and writes artifacts draws nothing
+    from matplotlib.figure import Figure
 
 # What parsing and digesting raise on content that this project has not written.
 NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -106,8 +109,7 @@ def write_csv(path: Path, rows: pd.DataFrame) -> None:
     """Write a table, and its checksum beside it as `sha256sum --check` reads it."""
     with atomic(path) as temporary:
         rows.to_csv(temporary, index=False)
-    with atomic(_beside(path)) as temporary:
-        temporary.write_text(f"{checksum(path)}  {path}\n", encoding="utf-8")
+    write_text(_beside(path), f"{checksum(path)}  {path}\n")
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -124,18 +126,24 @@ def read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
-def write_table(stem: Path, rows: pd.DataFrame, markdown: str) -> None:
-    """Write a table as `stem.csv`, for programs, and as `stem.md`, for readers."""
-    write_csv(stem.with_suffix(".csv"), rows)
-    with atomic(stem.with_suffix(".md")) as temporary:
-        temporary.write_text(markdown, encoding="utf-8")
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_figure(stem: Path, figure: "Figure") -> None:
+    """Write `stem.pdf` and `stem.png`, the same bytes for the same figure: without dates or names of programs."""
+    undated = {".pdf": {"CreationDate": None, "Producer": None, "Creator": None}, ".png": {"Software": None}}
+    for suffix, metadata in undated.items():
+        with atomic(stem.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, metadata=metadata)
 
 
 def write_json(path: Path, run: Run, content: Mapping[str, Any]) -> None:
     """Write a JSON object with the run it belongs to and a checksum of it all. A number that is not finite, for
     instance the direction of vectors that have vanished, becomes null."""
-    with atomic(path) as temporary:
-        temporary.write_text(json_text(_label(path, run) | _finite(dict(content))), encoding="utf-8")
+    write_text(path, json_text(_label(path, run) | _finite(dict(content))))
 
 
 def json_text(content: Mapping[str, Any]) -> str:
@@ -154,6 +162,18 @@ def read_json(path: Path, run: Run) -> dict[str, Any]:
         raise ArtifactError(path, "is damaged or not an artifact of this project") from None
     _check(path, run, content, whole)
     return content
+
+
+def read(run: Run, names: Iterable[str]) -> dict[str, Any]:
+    """Files of a run by their stems: arrays of a `.safetensors`, the object of a `.json`, the table `history.csv`.
+    Raises ArtifactError unless each is whole and made for `run` as configured."""
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".safetensors": lambda path: read_arrays(path, run)[0],
+        ".json": lambda path: read_json(path, run),
+        ".csv": lambda path: pd.read_csv(covered(path, run)),
+    }
+    paths = [run.folder / name for name in names]
+    return {path.stem: readers[path.suffix](path) for path in paths}
 
 
 def checksum(path: Path) -> str:

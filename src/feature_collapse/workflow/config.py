@@ -143,6 +143,10 @@ class Config:
             for experiment in self.experiments(scale)
         }
 
+    def shown(self, scale: str = "") -> dict[str, Run]:
+        """The runs that figures show, by experiment: those of the first seed."""
+        return {experiment: run for (experiment, seed), run in self.runs(scale).items() if seed == self.seeds[0]}
+
     def run(self, name: str) -> Run:
         """The run that a name stands for. Raises ConfigError for a name that stands for none."""
         match = RUN_NAME.fullmatch(name)

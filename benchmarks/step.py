@@ -1,4 +1,4 @@
-"""How fast a training step is, against the textbook's and against its three matrix products alone.
+"""How fast a training step is, against the textbook's and against its three matrix products alone: `make bench`.
 
 All contenders are timed in turn, block by block, within one process, so that a machine whose speed drifts slows all of
 them alike; a ratio is taken within a turn and its median over the turns is reported.
@@ -24,9 +24,8 @@ from feature_collapse.model.experiment import Experiment
 from feature_collapse.model.networks import Network
 from feature_collapse.model.textbook import TextbookNetwork, textbook_optimiser, textbook_step
 from feature_collapse.model.training import make_step
-from feature_collapse.show.diagrams import COLOURS, WIDTH
-from feature_collapse.show.paper import legend_below, save
-from feature_collapse.workflow import artifacts
+from feature_collapse.show.style import COLOURS, WIDTH, legend_below
+from feature_collapse.workflow import artifacts, tables
 from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.progress import track
 
@@ -277,11 +276,15 @@ def figure(rows: pd.DataFrame) -> Figure:
 def make(config: Config, quiet: bool = False) -> None:
     """Measure, and write `results/benchmark.csv`, `results/benchmark.md` and `figures/benchmark.pdf` and `.png`."""
     rows = table(config, quiet=quiet)
-    artifacts.write_table(Path("results/benchmark"), rows, markdown(rows, whole(config, quiet=quiet)))
-    save(figure(rows), Path("figures/benchmark"))
+    tables.write_table(Path("results/benchmark"), rows, markdown(rows, whole(config, quiet=quiet)))
+    artifacts.write_figure(Path("figures/benchmark"), figure(rows))
 
 
 def _seconds(call: Callable[[], object]) -> float:
     begun = time.perf_counter()
     call()
     return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    make(Config())

@@ -1,5 +1,7 @@
 """What the workflow costs, and how far it scales: measurements kept under `docs/`, and `docs/scale.md` made from them.
 
+`make scale` makes the page; `python benchmarks/scale.py --measure` measures anew first.
+
 Two tables are measured. `docs/costs.csv` has a row for each shape of experiment in the default target and the studies:
 seconds of one core a training step, a record, the data and the features, memory, and the size of its folder.
 `docs/scale.csv` has what belongs to no experiment: how long Snakemake takes to look at so many runs, and what a job
@@ -22,9 +24,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
+import torch
 from ruamel.yaml import YAML
 
 from feature_collapse.model.experiment import Experiment
+from feature_collapse.model.training import Training, record_steps
+from feature_collapse.stages import data, features, train
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import CONFIG_FILE, Config, ConfigError, Run
 from feature_collapse.workflow.progress import track
@@ -82,30 +87,26 @@ def cost(run: Run) -> dict[str, float]:
     Seconds are those of the process on one core. Memory and files are those of the whole run: neither grows with the
     steps. The peak of memory is that of data and training.
     """
-    import torch
-
-    from feature_collapse.model import data, features, training
-
     torch.set_num_threads(1)
     e = run.experiment
     short = Run(run.name, run.scale, e.model_copy(update={"epochs": -(-e.records // e.steps_per_epoch)}), run.seed)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         seconds = {}
-        for verb in (data, training, features):
+        for verb in (data, train, features):
             begun = time.process_time()
-            verb.make(short, quiet=True) if verb is training else verb.make(short)
+            verb.make(short, quiet=True) if verb is train else verb.make(short)
             seconds[verb.__name__.rpartition(".")[2]] = time.process_time() - begun
         peak = artifacts.read_json(short.folder / "run.json", short)["peak_memory_mb"]
         storage = sum(path.stat().st_size for path in short.folder.iterdir()) / 1e6
         arrays, _ = artifacts.read_arrays(short.folder / "data.safetensors", short)
         os.chdir("/")
-    trained = training.Training(e, run.seed, {name: torch.from_numpy(array) for name, array in arrays.items()})
-    step = _seconds_a_step(trained)
-    records = len(training.record_steps(short.experiment))
+    training = Training(e, run.seed, {name: torch.from_numpy(array) for name, array in arrays.items()})
+    step = _seconds_a_step(training)
+    records = len(record_steps(short.experiment))
     return {
         "step_ms": 1e3 * step,
-        "record_ms": 1e3 * max(0, seconds["training"] - short.experiment.steps * step) / records,
+        "record_ms": 1e3 * max(0, seconds["train"] - short.experiment.steps * step) / records,
         "data_s": seconds["data"],
         "features_s": seconds["features"],
         "sentences": e.N,
@@ -114,7 +115,7 @@ def cost(run: Run) -> dict[str, float]:
     }
 
 
-def _seconds_a_step(training) -> float:
+def _seconds_a_step(training: Training) -> float:
     """Of the fastest of several chunks of steps, so that a record within one of them does not count."""
     fastest, size = float("inf"), 1
     for _ in range(CHUNKS):
@@ -136,7 +137,7 @@ def measure_dry_run(runs: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("Snakefile", "environment.yml"):
             shutil.copy(name, folder)
-        for name in ("config", "profiles", "report", "src"):
+        for name in ("config", "profiles", "report", "rules", "src"):
             shutil.copytree(name, Path(folder, name))
         yaml, settings = YAML(), Path(folder) / CONFIG_FILE
         content = yaml.load(settings)
@@ -179,7 +180,7 @@ class Costs:
     def of(self, e: Experiment):
         """The row of an experiment's shape. Raises ConfigError for a shape that has not been measured."""
         if shape(e) not in self._of:
-            raise ConfigError(f"{COSTS}: nothing was measured like {e!r}; `scale --measure` does")
+            raise ConfigError(f"{COSTS}: nothing was measured like {e!r}; `python benchmarks/scale.py --measure` does")
         return self._of[shape(e)]
 
     def seconds(self, e: Experiment) -> float:
@@ -340,5 +341,10 @@ def _table(rows: list[dict[str, object]]) -> str:
 
 def make(config: Config) -> None:
     """Write `docs/scale.md`."""
-    with artifacts.atomic(PAGE) as temporary:
-        temporary.write_text(page(config), encoding="utf-8")
+    artifacts.write_text(PAGE, page(config))
+
+
+if __name__ == "__main__":
+    if "--measure" in sys.argv[1:]:
+        measure(Config())
+    make(Config())

@@ -1,4 +1,11 @@
-"""What a run of the workflow still has to train, and about how long that takes on this machine."""
+"""Say which runs are still to be trained.
+
+With the time they take: that of the matrix products, measured for a moment on this machine. It goes to standard output.
+
+\b
+Reads:    config/experiments.yaml, and which runs have a run.json
+Example:  python -m feature_collapse plan --scale quick --cores 4
+"""
 
 import os
 import time
@@ -10,6 +17,11 @@ from feature_collapse.model.experiment import Experiment
 from feature_collapse.workflow.config import Config, Run
 
 OVERHEAD = 1.3  # a step with all that is recorded, relative to its three matrix products alone
+
+
+def make(scale: str, config: Config, cores: int | None = None) -> None:
+    """Print the estimate, for all cores of this machine unless a number is given."""
+    print(estimate(config, scale, cores or available_cores()))
 
 
 def estimate(config: Config, scale: str, cores: int) -> str:
@@ -50,7 +62,7 @@ def products_seconds(experiment: Experiment, seconds: float = 0.3) -> float:
     return (time.perf_counter() - begun) / steps
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -1,0 +1,64 @@
+# What the paper's readers asked: each study is a grid of runs, a table with its answer, and a figure.
+
+
+use rule stage as study with:
+    """Gather the runs of a study and answer its question."""
+    input:
+        code=code("stages.study"),
+        metrics=dag.study_metrics,
+        paper=dag.study_paper,
+    output:
+        csv="results/{scale}studies/{study}.csv",
+        summary="results/{scale}studies/{study}_summary.csv",
+        md="results/{scale}studies/{study}.md",
+        html=dag.shown("results/{scale}studies/{study}.html"),
+    log:
+        "results/{scale}log/studies_{study}.log",
+    localrule: True
+    params:
+        verb="study {study} --scale '{scale}'",
+        question=dag.question,
+
+
+use rule stage as study_figure with:
+    """Draw the figure of a study."""
+    input:
+        code=code("stages.study_figure"),
+        rows="results/{scale}studies/{study}.csv",
+        paper=dag.study_paper,
+        features=dag.study_features,
+    output:
+        pdf="figures/{scale}study_{study}.pdf",
+        png=dag.shown("figures/{scale}study_{study}.png"),
+    log:
+        "results/{scale}log/study_{study}.log",
+    localrule: True
+    params:
+        verb="study_figure {study} --scale '{scale}'",
+
+
+rule studies:
+    """The questions of the paper's readers: all studies but those on request."""
+    input:
+        dag.answers(dag.standing_studies),
+    localrule: True
+
+
+rule smoke_studies:
+    """Every study at toy size."""
+    input:
+        dag.answers(dag.config.studies, "smoke/"),
+    localrule: True
+
+
+for study in dag.config.studies:
+
+    rule:
+        """One study: its table, its answer and its figure."""
+        name:
+            f"study_{study}"
+        input:
+            dag.answers([study]),
+        localrule: True
+        message:
+            dag.config.question(study).question
