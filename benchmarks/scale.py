@@ -8,7 +8,6 @@ seconds of one core a training step, a record, the data and the features, memory
 takes on a cluster besides the work. Both say on what kind of machine.
 """
 
-import heapq
 import os
 import platform
 import re
@@ -33,6 +32,7 @@ from feature_collapse.stages import data, features, train
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import CONFIG_FILE, Config, ConfigError, Run
 from feature_collapse.workflow.progress import track
+from feature_collapse.workflow.resources import makespan
 
 COSTS, SCALE, PAGE = Path("docs/costs.csv"), Path("docs/scale.csv"), Path("docs/scale.md")
 SHAPE = (
@@ -135,7 +135,7 @@ def measure_dry_run(runs: int) -> dict[str, float]:
     """What `snakemake --dry-run` takes for a study of at least so many runs, in a copy of the workflow that has made
     nothing yet: seconds on the clock and of the processor, and the jobs it finds."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("Snakefile", "environment.yml"):
+        for name in ("Snakefile", "environment.yml", "environment.post-deploy.sh"):
             shutil.copy(name, folder)
         for name in ("config", "profiles", "report", "rules", "src"):
             shutil.copytree(name, Path(folder, name))
@@ -192,15 +192,6 @@ class Costs:
         """All files of a run. The sentences are what may be more or fewer in another experiment of the same shape."""
         row = self.of(e)
         return row.storage_mb + (e.N - row.sentences) * (e.L + 1) * INT16 / 1e6
-
-
-def makespan(seconds: Iterable[float], cores: int) -> float:
-    """Seconds until jobs of so many seconds are done on so many cores, the longest begun first, one core a job. Never
-    less than the longest: it is the critical path, as no run waits for another."""
-    busy = [0.0] * cores
-    for job in sorted(seconds, reverse=True):
-        heapq.heapreplace(busy, busy[0] + job)
-    return max(busy)
 
 
 def targets(config: Config) -> dict[str, list[Run]]:

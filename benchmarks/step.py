@@ -28,6 +28,7 @@ from feature_collapse.show.style import COLOURS, WIDTH, legend_below
 from feature_collapse.workflow import artifacts, tables
 from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.progress import track
+from feature_collapse.workflow.resources import makespan
 
 CLASSES = (250, 500, 1000, 2000)
 TURNS = 9
@@ -118,14 +119,6 @@ def _seconds_a_step(e: Experiment, steps: int) -> float:
     for sentences, labels in block:
         step(sentences, labels)
     return (time.perf_counter() - begun) / steps
-
-
-def two_cores(seconds: pd.Series) -> float:
-    """Seconds until runs of so many seconds are done on two cores, the longest begun first."""
-    cores = [0.0, 0.0]
-    for run in sorted(seconds, reverse=True):
-        cores[cores.index(min(cores))] += run
-    return max(cores)
 
 
 def measure(e: Experiment, threads: int, turns: int = TURNS) -> pd.DataFrame:
@@ -229,7 +222,7 @@ def markdown(rows: pd.DataFrame, runs: pd.DataFrame) -> str:
         "is small or threads are two. A constant part and one linear in K describe the cost of a step to "
         f"{off_line(rows):.0%}."
     )
-    here, textbook = two_cores(runs["ours"]), runs["textbook"].sum()
+    here, textbook = makespan(runs["ours"], 2), runs["textbook"].sum()
     total = (
         f"All runs of the paper on two cores: {here / 60:.1f} min here, two runs at a time with one thread each; "
         f"{textbook / 60:.1f} min by the textbook loop on two threads. That is {here / textbook:.0%}."

@@ -44,10 +44,6 @@ def test_every_contender_is_timed_in_every_turn(tiny, normalisation: str) -> Non
     assert (times > 0).all(axis=None)
 
 
-def test_runs_are_shared_by_two_cores_the_longest_first() -> None:
-    assert benchmark.two_cores(pd.Series([1.0, 5.0, 2.0, 3.0])) == 6.0
-
-
 def test_the_table_and_the_figure_show_every_network() -> None:
     runs = pd.DataFrame({"run": ["a", "b", "c"], "textbook": [600.0, 60.0, 60.0], "ours": [300.0, 60.0, 60.0]})
     page = benchmark.markdown(rows(), runs)

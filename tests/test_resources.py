@@ -52,3 +52,10 @@ def test_what_is_more_work_asks_for_more(config: Config) -> None:
 def test_the_runs_that_all_others_wait_for_have_two_threads(config: Config) -> None:
     assert resources.threads(config.run("fig4b/seed0").experiment) == 2
     assert resources.threads(config.run("study/fig4b/seed0").experiment) == 1
+
+
+def test_jobs_share_cores_but_no_job_is_shared() -> None:
+    assert resources.makespan([3, 3, 2, 2, 2], 1) == 12
+    assert resources.makespan([2, 3, 2, 3, 2], 2) == 7
+    assert resources.makespan([3, 3, 2, 2, 2], 100) == 3
+    assert resources.makespan([], 2) == 0

@@ -56,12 +56,6 @@ def test_more_sentences_take_more_room(costs: scale.Costs, config: Config) -> No
     assert added == pytest.approx((many.N - few.N) * (many.L + 1) * 2 / 1e6)
 
 
-def test_jobs_share_cores_but_no_job_is_shared() -> None:
-    assert scale.makespan([3, 3, 2, 2, 2], 1) == 12
-    assert scale.makespan([2, 3, 2, 3, 2], 2) == 7
-    assert scale.makespan([3, 3, 2, 2, 2], 100) == 3
-
-
 def test_so_many_seeds_are_so_many_runs_of_each_experiment(config: Config) -> None:
     runs = config.study("lambda")
     experiments = {run.name.rpartition("/")[0] for run in runs}

@@ -44,7 +44,7 @@ def smoke_runs() -> list[str]:
 def copy_project(folder: Path) -> Path:
     """What a fresh clone has of the workflow, in a new folder."""
     folder.mkdir(parents=True)
-    for name in ("Snakefile", "environment.yml"):
+    for name in ("Snakefile", "environment.yml", "environment.post-deploy.sh", "requirements.txt"):
         shutil.copy2(PROJECT / name, folder)
     for name in ("config", "corpus", "profiles", "report", "rules", "src"):
         if (PROJECT / name).exists():

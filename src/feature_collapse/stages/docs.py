@@ -20,6 +20,7 @@ from feature_collapse.evidence.summaries import RESAMPLES
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.figures import Entry, Figures
+from feature_collapse.workflow.resources import makespan
 
 DOCS = Path("docs")
 README = Path("README.md")
@@ -78,10 +79,8 @@ def figures_table(trained: dict[str, list[str]], seconds: dict[str, float]) -> p
     longest first, one core a run."""
     rows = []
     for figure, runs in trained.items():
-        cores = [0.0, 0.0]
-        for run in sorted(runs, key=seconds.__getitem__, reverse=True):
-            cores[cores.index(min(cores))] += seconds[run]
-        rows.append((figure, len(runs), sum(cores) / 60, max(cores) / 60))
+        of_runs = [seconds[run] for run in runs]
+        rows.append((figure, len(runs), sum(of_runs) / 60, makespan(of_runs, 2) / 60))
     return pd.DataFrame(rows, columns=["figure", "runs", "core_minutes", "two_core_minutes"]).round(2)
 
 

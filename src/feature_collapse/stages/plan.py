@@ -15,6 +15,7 @@ import torch
 from feature_collapse.model import products
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.resources import makespan
 
 OVERHEAD = 1.3  # a step with all that is recorded, relative to its three matrix products alone
 
@@ -31,12 +32,12 @@ def estimate(config: Config, scale: str, cores: int) -> str:
     if not missing:
         return f"All {len(runs)} runs are trained; only what is out of date is made again."
     seconds = [run_seconds(run) for run in missing]
-    # Cores share the work, but one run is not shared among them here: the longest bounds the whole from below.
-    whole = max(sum(seconds) / cores, max(seconds))
     lines = [
         f"  {run.name}: {run.experiment.steps} steps, {_minutes(s)}" for run, s in zip(missing, seconds, strict=True)
     ]
-    return "\n".join(["To be trained:", *lines, f"Together about {_minutes(whole)} on {cores} core(s)."])
+    return "\n".join(
+        ["To be trained:", *lines, f"Together about {_minutes(makespan(seconds, cores))} on {cores} core(s)."]
+    )
 
 
 def run_seconds(run: Run) -> float:

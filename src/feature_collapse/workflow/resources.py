@@ -4,6 +4,9 @@ Fitted to the measurements in `docs/costs.csv` and `docs/runs.csv`, on the slowe
 spare: a job asks for no less than it used, and for no more than twice that plus `FLOOR_MB` or `FLOOR_MINUTES`.
 """
 
+import heapq
+from collections.abc import Iterable
+
 from feature_collapse.model.experiment import Experiment
 
 FLOOR_MB, FLOOR_MINUTES = 500, 10
@@ -12,6 +15,15 @@ PROCESS_MB = 700  # Python with torch, and the two Snakemakes that a cluster's j
 RATE = 90e9  # operations of the matrix products a second on one core
 TWO_THREADS = 1.5  # times as fast as one, at the least
 LONG = 5  # minutes of products on one core from which a second is worth it: the longest run is the critical path
+
+
+def makespan(seconds: Iterable[float], cores: int) -> float:
+    """Seconds until jobs of so many seconds are done on so many cores, the longest begun first, one core a job. Never
+    less than the longest: it is the critical path, as no run waits for another."""
+    busy = [0.0] * cores
+    for job in sorted(seconds, reverse=True):
+        heapq.heapreplace(busy, busy[0] + job)
+    return max(busy)
 
 
 def products(e: Experiment) -> float:
