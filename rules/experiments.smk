@@ -48,6 +48,7 @@ use rule stage as features with:
         code=code("stages.features"),
         data="results/{run}/data.safetensors",
         weights="results/{run}/weights.safetensors",
+        snapshots="results/{run}/snapshots.safetensors",
         history="results/{run}/history.csv",
         run="results/{run}/run.json",
     output:

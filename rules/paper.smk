@@ -52,6 +52,7 @@ use rule stage as reproduction with:
         code=code("stages.reproduction"),
         paper="config/paper.yaml",
         metrics=dag.metrics,
+        seeds=dag.seeds,
     output:
         csv="results/{scale}reproduction.csv",
         md="results/{scale}reproduction.md",

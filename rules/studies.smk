@@ -5,8 +5,8 @@ use rule stage as study with:
     """Gather the runs of a study and answer its question."""
     input:
         code=code("stages.study"),
+        study="config/studies/{study}.yaml",
         metrics=dag.study_metrics,
-        paper=dag.study_paper,
     output:
         csv="results/{scale}studies/{study}.csv",
         summary="results/{scale}studies/{study}_summary.csv",
@@ -17,16 +17,15 @@ use rule stage as study with:
     localrule: True
     params:
         verb="study {study} --scale '{scale}'",
-        question=dag.question,
 
 
 use rule stage as study_figure with:
     """Draw the figure of a study."""
     input:
         code=code("stages.study_figure"),
+        study="config/studies/{study}.yaml",
         rows="results/{scale}studies/{study}.csv",
-        paper=dag.study_paper,
-        features=dag.study_features,
+        more=dag.study_drawn_from,
     output:
         pdf="figures/{scale}study_{study}.pdf",
         png=dag.shown("figures/{scale}study_{study}.png"),

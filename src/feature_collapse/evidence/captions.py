@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from feature_collapse.evidence import studies
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.figures import Figures
@@ -42,7 +43,8 @@ def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]
     if table.exists():
         rows = artifacts.read_csv(table)
         numbers[name] = Counter(rows.get("verdict", ()), rows=len(rows))
-    answer = Path("results") / scale / "studies" / f"{name.removeprefix('studies/').removeprefix('study_')}.md"
-    if answer.exists():
-        numbers["answer"] = answer.read_text(encoding="utf-8").split("\n\n")[1]
+    study = name.removeprefix("studies/").removeprefix("study_")
+    rows = Path("results") / scale / "studies" / f"{study}.csv"
+    if rows.exists():
+        numbers["answer"] = studies.summary(config.question(study), artifacts.read_csv(rows))
     return numbers

@@ -1,116 +1,89 @@
-"""The paper's claims, one by one, with the measures that decide them."""
+"""The paper's claims, one by one, with the hypotheses that decide them."""
 
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feature_collapse.evidence.reproduction import quantity
-from feature_collapse.workflow.config import ConfigError, read_yaml
-
-CLAIMS_FILE = Path("config/claims.yaml")
-REDUCTIONS = {
-    "max": pd.Series.max,
-    "min": pd.Series.min,
-    "sum": pd.Series.sum,
-    "max_abs": lambda column: column.abs().max(),
-}
+from feature_collapse.evidence.hypotheses import Result, decide
+from feature_collapse.evidence.studies import DECIDED
+from feature_collapse.workflow.measures import known, measure
+from feature_collapse.workflow.studies import Claim, OfTable, named
 
 
-class Measure(BaseModel):
-    """One number and the threshold it is held against: of a run's metrics, or of a column of a table."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    run: str | None = None
-    quantity: str = ""
-    table: str | None = None
-    where: dict[str, str | bool] = {}
-    column: str = ""
-    reduce: Literal["max", "min", "sum", "max_abs"] = "max"
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "Measure":
-        if (self.run is None) == (self.table is None) or (self.at_most is None) == (self.at_least is None):
-            raise ValueError("a measure has one of run and table, and one of at_most and at_least")
-        return self
-
-    def holds(self, value: float) -> bool:
-        """False also for a value that is not a number."""
-        return value <= self.at_most if self.at_most is not None else value >= self.at_least
-
-    def __str__(self) -> str:
-        bound = f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
-        if self.run:
-            return f"{self.run}: {self.quantity} {bound}"
-        where = ", ".join(f"{key} {value}" for key, value in self.where.items())
-        return f"{self.table}{f' ({where})' if where else ''}: {self.reduce} {self.column} {bound}"
-
-
-class Claim(BaseModel):
-    """A sentence of the paper, where it stands, and the measures that decide it. `target` makes evidence that is not
-    part of the default target; `remark` is what is to be said of the outcome."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    claim: str
-    source: str
-    target: str | None = None
-    remark: str = ""
-    amended: dict[str, Any] = {}  # measures of a later date, decided on seeds that had not been trained by then
-    measures: list[Measure] = Field(min_length=1)
-
-
-def read_claims(path: Path = CLAIMS_FILE) -> list[Claim]:
-    """Raises ConfigError naming the file, the key and what would be right."""
-    return read_yaml(path, list[Claim])
-
-
-def evaluate(claims: list[Claim], runs: dict[str, dict[str, Any]], tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row for each claim. `runs` holds metrics by experiment; `tables` those tables that exist, by name."""
+def evaluate(claims: Mapping[str, Claim], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row for each claim, by the tables that exist: its verdict, the first one where hypotheses were amended, and how
+    many seeds, each by itself, are on the side of all of its hypotheses."""
     rows = []
-    for claim in claims:
-        if any((m.table and m.table not in tables) or (m.run and m.run not in runs) for m in claim.measures):
-            verdict = f"not run: snakemake --cores all {claim.target}" if claim.target else "not run at this scale"
-            values = [None] * len(claim.measures)
-        else:
-            values = [_value(m, runs, tables) for m in claim.measures]
-            held = [m.holds(value) for m, value in zip(claim.measures, values, strict=True)]
-            verdict = "holds" if all(held) else f"DOES NOT HOLD ({held.count(False)} of {len(held)} measures)"
+    for name, claim in claims.items():
+        hypotheses = claim.amended.hypotheses if claim.amended else claim.hypotheses
+        results = [_decide(h, tables) for h in hypotheses]
+        by_seed = [r.seeds for h, r in zip(hypotheses, results, strict=True) if r.findings and "seed" in tables[h.table]]
+        agree = pd.concat(by_seed, axis=1).fillna(True).all(axis=1) if by_seed else pd.Series(dtype=bool)
         rows.append(
             {
+                "id": name,
                 "claim": claim.claim,
                 "source": claim.source,
-                "decided by": "; ".join(map(str, claim.measures)),
-                "measured": "; ".join("" if value is None else f"{value:.4g}" for value in values),
-                "verdict": verdict,
+                "verdict": _verdict(hypotheses, results),
+                "first verdict": _verdict(h := claim.hypotheses, [_decide(x, tables) for x in h]) if claim.amended else "",
+                "amended": f"{claim.amended.date}: {claim.amended.why}" if claim.amended else "",
+                "seeds": f"{agree.sum()} of {len(agree)}" if len(agree) else "",
+                "decided by": "; ".join(map(describe, hypotheses)),
+                "measured": "; ".join(map(_measured, results)),
                 "remark": claim.remark,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _value(measure: Measure, runs: dict[str, dict[str, Any]], tables: dict[str, pd.DataFrame]) -> float:
-    if measure.run:
-        return quantity(runs[measure.run], measure.quantity)
-    rows = tables[measure.table]
-    for column, value in measure.where.items():
-        rows = rows[rows[column] == value]
-    if rows.empty:
-        raise ConfigError(f"{CLAIMS_FILE}: no row of {measure.table} matches {measure.where}")
-    return float(REDUCTIONS[measure.reduce](rows[measure.column]))
+def describe(hypothesis: OfTable) -> str:
+    """`CDNV of words (experiment fig3) ≤ 0.02`."""
+    column = hypothesis.column
+    label = measure(column).label if known(column) else column.replace("_", " ")
+    where = f"{hypothesis.table}: " if hypothesis.table != "runs" else ""
+    of = f" ({named(hypothesis.of)})" if hypothesis.of else ""
+    return f"{where}{label}{of} {hypothesis.bound()}"
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """The table for reading: each claim with its measures one below the other."""
-    parts = ["# The paper's claims", f"{(rows['verdict'] == 'holds').sum()} of {len(rows)} hold."]
+    """The verdicts first, then each claim with its hypotheses one below the other."""
+    counts = rows["verdict"].str.partition(":")[0].value_counts()
+    parts = [
+        "# The paper's claims",
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f", of {len(rows)}.",
+        rows[["claim", "verdict", "seeds"]].to_markdown(index=False, disable_numparse=True),
+        DECIDED,
+    ]
     for row in rows.to_dict("records"):
-        table = pd.DataFrame(
-            {"decided by": row["decided by"].split("; "), "measured": row["measured"].split("; ")}
-        ).to_markdown(index=False, disable_numparse=True)
-        parts.append(f"**{row['claim']}** ({row['source']}) — {row['verdict']}")
-        parts += [table, row["remark"]] if row["remark"] else [table]
+        cells = {key: row[key].split("; ") for key in ("decided by", "measured")}
+        parts += [
+            f"## {row['claim']}",
+            f"{row['source']}: **{row['verdict']}**" + (f", {row['seeds']} seeds" if row["seeds"] else "") + ".",
+            pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True),
+        ]
+        if row["amended"]:
+            parts.append(f"Amended on {row['amended']} By its first hypotheses: {row['first verdict']}.")
+        parts += [row["remark"]] if row["remark"] else []
     return "\n\n".join(parts) + "\n"
+
+
+def _decide(hypothesis: OfTable, tables: Mapping[str, pd.DataFrame]) -> Result:
+    """Without a table, or without rows that it is about, there are no findings."""
+    return decide(hypothesis, tables[hypothesis.table]) if hypothesis.table in tables else Result(hypothesis, [])
+
+
+def _verdict(hypotheses: Sequence[OfTable], results: Sequence[Result]) -> str:
+    verdicts = [result.verdict for result in results]
+    if "contradicted" in verdicts:
+        return "contradicted"
+    missing = [h for h, verdict in zip(hypotheses, verdicts, strict=True) if verdict is None]
+    for hypothesis in missing:
+        study = "seeds" if "seed" in hypothesis.of else hypothesis.table.removeprefix("studies/")
+        if "seed" in hypothesis.of or hypothesis.table.startswith("studies/"):
+            return f"not run: snakemake --cores all study_{study}"
+    return "not run at this scale" if missing else "supported" if set(verdicts) == {"supported"} else "undecided"
+
+
+def _measured(result: Result) -> str:
+    other = f" against {result.other:interval}" if result.other.estimates else ""
+    return f"{result.of:interval}{other}" if result.findings else "–"

@@ -1,28 +1,18 @@
-"""Every number of the paper beside ours."""
+"""Every number of the paper beside ours: within its tolerance, and within what seeds do to it."""
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feature_collapse.workflow.config import read_yaml
+from feature_collapse.evidence.hypotheses import prediction_interval
+from feature_collapse.workflow.config import Config, ConfigError, read_yaml
+from feature_collapse.workflow.measures import known, measure
 
 PAPER_FILE = Path("config/paper.yaml")
-
-
 ROUNDING = 1 + 1e-9  # a number at the limit is within it
-NAMES = {
-    "training.train_loss": "train loss",
-    "training.train_accuracy": "train accuracy",
-    "training.test_accuracy": "test accuracy",
-    "training.peak_test_accuracy": "highest test accuracy",
-    "words.norm_mean": "mean norm of the words",
-    "words.norm_std": "standard deviation of the norm of the words",
-    **{f"words.sigma.{i}": f"singular value {i + 1} of the words" for i in range(3)},
-    **{f"u.sigma.{i}": f"singular value {i + 1} of the u_kl" for i in range(3)},
-}
 
 
 class Tolerance(BaseModel):
@@ -63,73 +53,115 @@ class Tolerance(BaseModel):
 
 
 class Paper(BaseModel):
-    """`config/paper.yaml`: experiment -> quantity -> [the paper's number, name of its tolerance]."""
+    """`config/paper.yaml`: experiment -> column of a table of runs -> [the paper's number, name of its tolerance]."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     tolerances: dict[str, Tolerance]
-    experiments: dict[str, dict[Literal[tuple(NAMES)], tuple[Annotated[float, Field(gt=0)], str]]]
+    experiments: dict[str, dict[str, tuple[Annotated[float, Field(gt=0)], str]]]
 
     @model_validator(mode="after")
-    def _tolerances_are_there(self) -> "Paper":
+    def _names_are_there(self) -> "Paper":
         for experiment, numbers in self.experiments.items():
-            for path, (_, tolerance) in numbers.items():
+            for column, (_, tolerance) in numbers.items():
+                if not known(column):
+                    raise ValueError(f"experiments.{experiment}.{column}: no such measure (workflow/measures.py)")
                 if tolerance not in self.tolerances:
-                    raise ValueError(f"experiments.{experiment}.{path}: no tolerance {tolerance!r}")
+                    raise ValueError(f"experiments.{experiment}.{column}: no tolerance {tolerance!r}")
         return self
 
 
-def read_paper(path: Path = PAPER_FILE) -> Paper:
-    """Raises ConfigError naming the file, the key and what would be right."""
-    return read_yaml(path, Paper)
+def read_paper(path: Path = PAPER_FILE, config: Config | None = None) -> Paper:
+    """Raises ConfigError naming the file, the key and what would be right; with `config` also for an experiment that it
+    does not have."""
+    paper: Paper = read_yaml(path, Paper)
+    for experiment in paper.experiments if config else ():
+        if experiment not in config.experiments():
+            raise ConfigError(f"{path}: experiments: no {experiment!r}; there are {', '.join(config.experiments())}")
+    return paper
 
 
-def quantity(metrics: dict[str, Any], path: str) -> float:
-    """The number at a path such as `words.sigma.0`."""
-    found: Any = metrics
-    for part in path.split("."):
-        found = found[int(part)] if isinstance(found, list) else found[part]
-    return float(found)
-
-
-def table(paper: Paper, metrics: dict[tuple[str, int], dict[str, Any]], full_size: bool) -> pd.DataFrame:
-    """One row for each number of the paper and seed. `metrics` are those of (experiment, seed)."""
-    rows = []
-    for (experiment, seed), measured in metrics.items():
-        for path, (number, tolerance) in paper.experiments.get(experiment, {}).items():
-            ours = quantity(measured, path)
-            within = paper.tolerances[tolerance].holds(number, ours)
-            rows.append(
+def by_seed(paper: Paper, rows: pd.DataFrame) -> pd.DataFrame:
+    """Each number of the paper for each run of its experiment: `figure`, `id` and `quantity` (its column and label),
+    `paper`, `ours`, `tolerance`, `reason`, `seed`, `off` (in units of the tolerance), `within`, `distinct_share`."""
+    found = []
+    for row in rows.to_dict("records"):
+        for column, (number, name) in paper.experiments.get(row["experiment"], {}).items():
+            tolerance, ours = paper.tolerances[name], row[column]
+            found.append(
                 {
-                    "figure": experiment.removeprefix("fig").replace("_k50", " (K = 50)"),
-                    "quantity": NAMES[path],
+                    "figure": row["experiment"].removeprefix("fig").replace("_k50", " (K = 50)"),
+                    "id": column,
+                    "quantity": measure(column).label,
                     "paper": number,
                     "ours": ours,
-                    "deviation": ours / number - 1,
-                    "tolerance": str(paper.tolerances[tolerance]),
-                    "verdict": ("within" if within else "OUT") if full_size else "not comparable",
-                    "seed": seed,
-                    "reason": paper.tolerances[tolerance].reason,
+                    "tolerance": str(tolerance),
+                    "reason": tolerance.reason,
+                    "seed": row["seed"],
+                    "off": tolerance.units(number, ours),
+                    "within": tolerance.holds(number, ours),
+                    "distinct_share": row["distinct_share"],
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(found)
+
+
+def table(paper: Paper, rows: pd.DataFrame, full_size: bool) -> pd.DataFrame:
+    """One row for each number of the paper: that of the first seed with its verdict by the tolerance, how many of the
+    seeds are within it, and the interval in which one more run would lie (Student's t), given the seeds, with whether the
+    paper's number, which is such a run, lies in it."""
+    found = []
+    for (figure, column), part in by_seed(paper, rows).groupby(["figure", "id"], sort=False):
+        first, n = part.iloc[0], len(part)
+        low, high = prediction_interval(part["ours"])
+        number = first["paper"]
+        found.append(
+            {
+                "figure": figure,
+                "id": column,
+                "quantity": first["quantity"],
+                "paper": number,
+                "ours": first["ours"],
+                "deviation": first["ours"] / number - 1,
+                "tolerance": first["tolerance"],
+                "verdict": ("within" if first["within"] else "OUT") if full_size else "not comparable",
+                "seeds": n,
+                "seeds_within": int(part["within"].sum()),
+                "low": low,
+                "high": high,
+                "inside": "" if n < 2 or low == high or not full_size else "yes" if low <= number <= high else "no",
+                "reason": first["reason"],
+            }
+        )
+    return pd.DataFrame(found)
 
 
 def markdown(rows: pd.DataFrame) -> str:
     """The table for reading, with the reasons of the tolerances below it."""
+    comparable = rows[rows["verdict"] != "not comparable"]
+    parts = ["# The paper's numbers and ours"]
+    if len(comparable):
+        inside = (comparable["verdict"] == "within").sum()
+        parts.append(f"{inside} of {len(rows)} numbers are within their tolerance of the paper's.")
+        spread = comparable[comparable["inside"] != ""]
+        if len(spread):
+            parts[-1] += (
+                f" {(spread['inside'] == 'yes').sum()} of the {len(spread)} that move with the seed lie in their 95 % prediction"
+                f" interval, given {spread['seeds'].min()} seeds, which is the stronger statement."
+            )
+    else:
+        parts.append("These runs are smaller than the paper's: their numbers are not comparable, only their kind is.")
     shown = rows.assign(
         paper=rows["paper"].map("{:.4g}".format),
         ours=rows["ours"].map("{:.4g}".format),
         deviation=rows["deviation"].map("{:+.1%}".format),
-    ).drop(columns="reason")
-    comparable = rows[rows["verdict"] != "not comparable"]
-    inside = (comparable["verdict"] == "within").sum()
-    if len(comparable):
-        summary = f"{inside} of {len(rows)} numbers are within their tolerance of the paper's."
-    else:
-        summary = "These runs are smaller than the paper's: their numbers are not comparable, only their kind is."
+    )
+    shown["seeds within"] = [f"{w} of {n}" for w, n in zip(rows["seeds_within"], rows["seeds"], strict=True)]
+    shown["one more run"] = [
+        "" if math.isnan(low) else f"{low:.4g} to {high:.4g}" for low, high in zip(rows["low"], rows["high"], strict=True)
+    ]
+    shown = shown.drop(columns=["id", "reason", "seeds", "seeds_within", "low", "high"])
     reasons = rows.groupby("tolerance", sort=False)["reason"].unique()
     lines = [f"- {tolerance}: {'; '.join(why)}." for tolerance, why in reasons.items()]
-    table = shown.to_markdown(index=False, disable_numparse=True)
-    parts = ["# The paper's numbers and ours", summary, table, "Why each tolerance is what it is:", "\n".join(lines)]
+    parts += [shown.to_markdown(index=False, disable_numparse=True), "Why each tolerance is what it is:", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"

@@ -1,137 +1,104 @@
-"""Studies: grids of runs, gathered below `results/studies/`: one row a run in `<name>.csv`, means over seeds with their
-intervals in `<name>_summary.csv`, and question, answer and the columns that matter in `<name>.md`."""
+"""What a study says: its verdicts, its answer where it fits them, and the page that shows both with the table."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
-from feature_collapse.evidence import reproduction
-from feature_collapse.evidence.answers import ANSWERS, NAMES, Estimate, onsets, paper_numbers
-from feature_collapse.evidence.summaries import summarise, varying
-from feature_collapse.theory import predictions
-from feature_collapse.workflow.config import Run
+from feature_collapse.evidence.hypotheses import Result, decide, estimate, measured
+from feature_collapse.evidence.rows import FOLLOWS, varying
+from feature_collapse.workflow.measures import measure
+from feature_collapse.workflow.studies import Quantity, Study
 
-PARTS = ("training", "words", "words_weighted_by_mu", "u", "objective")
-NUMBERS = ("alignment", "alignment_weighted_by_mu", "norm_follows_mu", "u_norm_follows_met")
-# Of what varies, what follows from the rest: a run's epochs from its steps, lambda_W from lambda_U and the network.
-FOLLOWS = ("epochs", "lambda_W")
-ACCURACIES = {"training_train_accuracy": "train accuracy", "training_test_accuracy": "test accuracy"}
-COLLAPSE = {
-    "words_weighted_by_mu_cdnv": "CDNV of words",
-    "words_weighted_by_mu_direction_spread": "direction spread of words",
-    "words_weighted_by_mu_size_spread": "size spread of words",
-    "u_cdnv": "CDNV of u_kl",
+NAMES = {
+    "none": "plain",
+    "layernorm": "LayerNorm",
+    "layernorm_affine": "LayerNorm with scale and shift",
+    "rmsnorm": "RMSNorm",
+    "l2": "L2-normalised words",
+    "batchnorm": "BatchNorm",
+    "fixed_norm": "fixed-norm table",
 }
-NORMS = {
-    "words_weighted_by_mu_norm_mean": "norm of words",
-    "predicted_words_norm_mean": "predicted",
-    "u_norm_mean": "norm of u_kl",
-    "predicted_u_norm_mean": "predicted norm of u_kl",
-}
-# What each study shows of its summary, if not accuracies and collapse: measure -> heading.
-SHOWN: dict[str, dict[str, str]] = {
-    "lambda": {"words_norm_mean": "norm of words", "predicted_words_norm_mean": "predicted", **ACCURACIES},
-    "task": ACCURACIES | NORMS,
-    "depth": ACCURACIES | COLLAPSE | {f"layer{i}_cdnv": f"CDNV behind layer {i}" for i in (1, 2)},
-    "depth_search": ACCURACIES,
-    "mechanism": {
-        "u_norm_follows_met": "rank correlation of the norm of u_kl with the mean norm of the words met",
-        "words_weighted_by_mu_size_spread": "size spread of words",
-        "u_size_spread": "size spread of u_kl",
-        **ACCURACIES,
-    },
-}
+DECIDED = (
+    "A verdict is read off the 95 % interval (Student's t) of the mean over seeds, or of the difference seed by seed. A "
+    "hypothesis about several settings is supported if it is at every one, and contradicted if it is at any, by intervals "
+    "widened for their number (Bonferroni). Of one seed the value decides."
+)
 
 
-def row(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Every setting of a run and every number of its metrics, spectra by their first three values, and what is
-    predicted of it where a theorem speaks of it."""
-    flat: dict[str, Any] = {"run": run.name, "seed": run.seed, **run.experiment.model_dump()}
-    for part in PARTS:
-        for name, value in metrics[part].items():
-            if name == "sigma":
-                flat |= {f"{part}_sigma_{i + 1}": sigma for i, sigma in enumerate(value[:3])}
-            else:
-                flat[f"{part}_{name}"] = value
-    flat |= {name: metrics[name] for name in NUMBERS}
-    for i, layer in enumerate(metrics["layers"], start=1):
-        flat |= {f"layer{i}_{name}": value for name, value in layer.items()}
-    try:
-        predicted = predictions.predict(run.experiment)
-    except ValueError:  # a network or penalty that the theorems do not speak of
-        return flat
-    return flat | {
-        "predicted_words_norm_mean": predicted.mean_norm_words,
-        "predicted_u_norm_mean": predicted.norm_u,
-        "learnable": predicted.norm_u > 0,
-    }
+@dataclass(frozen=True)
+class Said:
+    """A study held against its table."""
+
+    results: dict[str, Result]
+    answer: str  # "" where none has been written
+    fits: bool  # whether the verdicts are those that the answer was written for
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        return {name: result.verdict or "not run" for name, result in self.results.items()}
 
 
-def shown(name: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """The part of a study's summary that matters, one row a configuration, `mean (low to high)`."""
-    if name == "seeds":
-        return _numbers_shown(rows)
-    headings = SHOWN.get(name, ACCURACIES | COLLAPSE)
-    summary = summarise(rows)
-    settings = varying(rows)
-    cells = summary[summary["measure"].isin(headings)].copy()
-    cells["cell"] = [
-        Estimate(*row[["mean", "low", "high"]]).show(".1%" if row["measure"] in ACCURACIES else ".3g")
-        for _, row in cells.iterrows()
-    ]
-    table = cells.pivot(index=settings, columns="measure", values="cell").reset_index()
-    seeds = summary.drop_duplicates(settings)[[*settings, "seeds"]] if settings else summary.head(1)[["seeds"]]
-    table = seeds.merge(table, on=settings) if settings else seeds.join(table)
-    kept = [key for key in settings if key not in FOLLOWS]
-    table = table[[*kept, "seeds", *(key for key in headings if key in table)]]
-    return table.replace({"normalisation": NAMES}).rename(columns=headings).fillna("")
+def say(study: Study, rows: pd.DataFrame) -> Said:
+    """Decide the hypotheses of a study by its rows, and fill in its answer."""
+    results = {name: decide(hypothesis, rows) for name, hypothesis in study.hypotheses.items()}
+    if study.answer is None:
+        return Said(results, "", True)
+    fits = all(results[name].verdict == verdict for name, verdict in study.answer.when.items())
+    values = {name: measured(quantity, rows) for name, quantity in study.answer.values.items()}
+    return Said(results, " ".join(study.answer.text.split()).format(**results, **values), fits)
 
 
-def _numbers_shown(rows: pd.DataFrame) -> pd.DataFrame:
-    """The paper's numbers, what the seeds gave, and how many of them are within the tolerance."""
-    numbers = paper_numbers(rows, reproduction.read_paper())
+def summary(study: Study, rows: pd.DataFrame) -> str:
+    """The answer where it fits, otherwise each expectation with what became of it."""
+    said = say(study, rows)
+    if said.answer and said.fits:
+        return said.answer
+    verdicts = [f"{study.hypotheses[name].says} {verdict.capitalize()}." for name, verdict in said.verdicts.items()]
+    return " ".join(verdicts) or "Its table says it."
+
+
+def hypotheses_table(said: Said) -> pd.DataFrame:
+    """One row for each hypothesis: what was expected, what came of it, and the numbers."""
     found = []
-    for (figure, quantity, paper, tolerance), part in numbers.groupby(
-        ["figure", "quantity", "paper", "tolerance"], sort=False
-    ):
-        ours = Estimate.of(part["ours"])
-        found.append(
-            {
-                "figure": figure,
-                "quantity": quantity,
-                "paper": f"{paper:.4g}",
-                "here": ours.show(".4g"),
-                "standard deviation": f"{part['ours'].std(ddof=1):.2g}",
-                "tolerance": tolerance,
-                "seeds within": f"{part['within'].sum()} of {len(part)}",
-            }
-        )
+    for name, result in said.results.items():
+        against = f" against {result.other:interval}" if result.other.estimates else ""
+        cells = {"expected": result.hypothesis.says, "verdict": said.verdicts[name]}
+        where = f"; contradicted at {result.exceptions}" if result.exceptions and len(result.findings) > 1 else ""
+        shown = f"{result.of:interval}{against}{where}" if result.findings else "–"
+        found.append(cells | {"settings": len(result.findings), "measured": shown})
     return pd.DataFrame(found)
 
 
-def markdown(name: str, question: str, rows: pd.DataFrame) -> str:
-    """Question, answer, table and number of runs of a study."""
-    seeds = rows["seed"].nunique()
-    means = (
-        f"Means over {seeds} seeds with 95% bootstrap intervals in brackets, left out where the digits do not tell "
-        "their ends apart"
-    )
-    parts = [
-        f"# {question}",
-        ANSWERS[name](rows),
-        f"{means if seeds > 1 else 'One seed'}; {len(rows)} runs. "
-        "Means over words are weighted by their frequency. The measures are defined in "
-        "`src/feature_collapse/model/collapse.py`; what varies is named as in `config/experiments.yaml`.",
-        _table(shown(name, rows)),
-    ]
-    if name == "sample_size":
-        fitted = onsets(rows).replace({"normalisation": NAMES})
-        fitted[["power", "limit"]] = fitted[["power", "limit"]].map(lambda estimate: estimate.show(".3g"))
+def shown(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a study's page, one row a configuration, means with their intervals."""
+    settings = [key for key in varying(rows) if key not in FOLLOWS]
+    columns = [name for name in study.columns if name in rows and rows[name].notna().any()]
+    parts = rows.groupby(settings, sort=False) if settings else [((), rows)]
+    found = []
+    for values, part in parts:
+        cells = dict(zip(settings, values, strict=True)) | {"seeds": part["seed"].nunique()}
+        found.append(cells | {measure(c).label: f"{estimate(Quantity(column=c), part):interval}" for c in columns})
+    return pd.DataFrame(found).replace({"normalisation": NAMES})
+
+
+def markdown(study: Study, rows: pd.DataFrame) -> str:
+    """Question, answer, verdicts and table of a study."""
+    said = say(study, rows)
+    parts = [f"# {study.question}"]
+    if said.answer:
         parts += [
-            "As n_spl grows, the CDNV of the u_kl approaches its value with fresh sentences at every step like a power "
-            "of n_spl, fitted seed by seed:",
-            _table(fitted.rename(columns={"power": "power of n_spl", "limit": "CDNV with fresh sentences"})),
+            f"**{said.answer}**"
+            if said.fits
+            else "The answer that was written for this study does not fit these verdicts, so it is not shown."
         ]
+    if said.results:
+        parts += ["## What was expected", _table(hypotheses_table(said)), DECIDED]
+    parts += [
+        "## What was measured",
+        _table(shown(study, rows)),
+        f"Means over seeds with 95 % intervals in brackets; {len(rows)} runs. The measures are defined in "
+        "`src/feature_collapse/model/collapse.py`; what varies is named as in `config/experiments.yaml`.",
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,7 +16,7 @@ from typing import TextIO
 
 import pandas as pd
 
-from feature_collapse.evidence.summaries import RESAMPLES
+from feature_collapse.evidence.studies import DECIDED, hypotheses_table, say, summary
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.figures import Entry, Figures
@@ -30,11 +30,11 @@ STUDIES = "Studies"  # the category of captions whose figures have a table of th
 PICTURES = (".png", ".gif")
 REBUILD = "rebuild: `snakemake -c2`"  # the command, above the file that is asked of it
 WORDS = {
-    "test accuracy": "; {:.1%}",
-    "highest test accuracy": "; peak {:.1%}",
-    "mean norm of the words": "; norm {:.3g}",
-    "standard deviation of the norm of the words": " ± {:.2g}",
-    "singular value 3 of the words": "; σ₃ {:.2g}",
+    "test_accuracy": "; {:.1%}",
+    "peak_test_accuracy": "; peak {:.1%}",
+    "words_norm_mean": "; norm {:.3g}",
+    "words_norm_std": " ± {:.2g}",
+    "words_sigma_3": "; σ₃ {:.2g}",
 }
 
 
@@ -97,7 +97,7 @@ def studies_block() -> str:
 def _rows(studies: bool) -> str:
     minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
     numbers = pd.read_csv(DOCS / "reproduction.csv")
-    numbers = numbers[numbers["seed"] == numbers["seed"].min()].set_index(["figure", "quantity"])
+    numbers = numbers.set_index(["figure", "id"])
     rows = []
     for name, entry in Figures(Config()).entries().items():
         if name in minutes.index and (entry.category == STUDIES) == studies:
@@ -137,7 +137,7 @@ def _values(numbers: pd.DataFrame, entry: Entry, column: str) -> str:
 def picture_block() -> str:
     """The line below README's first picture."""
     numbers = pd.read_csv(DOCS / "reproduction.csv")
-    accuracy = numbers[numbers["quantity"] == "test accuracy"].drop_duplicates("figure").set_index("figure")["ours"]
+    accuracy = numbers[numbers["id"] == "test_accuracy"].set_index("figure")["ours"]
     return (
         "*The paper's Figures 4b (left) and 4c (right), retrained here on the same sentences with long-tailed words. "
         f"The plain network does not collapse, and classifies {accuracy['4b']:.1%} of fresh sentences; with "
@@ -154,16 +154,15 @@ def summary_block() -> str:
         f"Figure {row.figure}'s {row.quantity} (paper {row.paper:.4g}, here {row.ours:.4g})" for row in out.itertuples()
     )
     whole = figures_table({"all": list(runs["run"])}, runs.set_index("run")["cpu_seconds"].to_dict()).iloc[0]
-    within, held = numbers["verdict"] == "within", claims["verdict"] == "holds"
-    unknown = claims["verdict"].str.startswith("not run")
-    failed = "".join(f"\n  - {claim}" for claim in claims.loc[~held & ~unknown, "claim"])
+    within = numbers["verdict"] == "within"
+    verdicts = claims["verdict"].str.partition(":")[0]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.value_counts().items())
+    contradicted = "".join(f"\n  - {claim}" for claim in claims.loc[verdicts == "contradicted", "claim"])
     return "\n".join(
         [
             f"- {within.sum()} of the paper's {len(numbers)} numbers are within their tolerance"
             + (f"; outside: {missed}." if missed else "."),
-            f"- {held.sum()} of its {len(claims)} claims hold by the thresholds set in advance"
-            + (f"; studies to be run decide {unknown.sum()}" if unknown.any() else "")
-            + (f". Those that do not, each by one measure or more:{failed}" if failed else "."),
+            f"- Of its {len(claims)} claims: {counts}" + (f". Contradicted:{contradicted}" if contradicted else "."),
             f"- Training everything takes {whole['core_minutes']:.0f} core-minutes, "
             f"{whole['two_core_minutes']:.0f} minutes on two cores, and at most {runs['peak_memory_mb'].max():.0f} MB "
             "of memory a job.",
@@ -172,37 +171,33 @@ def summary_block() -> str:
 
 
 def studies_page(config: Config) -> str:
-    """`docs/studies.md`: what studies are, then each question with its answer, its figure and what it took, in the
-    order of the configuration. A study of which `docs/` has not every run that is configured is named, and no more."""
+    """`docs/studies.md`: what studies are, then each question with its answer, its figure and what it took. A study of
+    which `docs/` has not every run that is configured is named, and no more."""
     minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
     parts = [
         "# Questions of the paper's readers, answered",
-        "A study is a grid of runs around the paper's experiments, made by the same rules; what varies is in "
-        "`config/experiments.yaml`. Where the paper's size is not needed there are fewer classes; what else "
-        "is not the paper's stands in its entry there. Numbers are means over seeds with 95% intervals, by percentile "
-        "bootstrap over the seeds "
-        f"({RESAMPLES} resamples; of so few seeds such intervals are rather too narrow). Where two intervals overlap, "
-        "nothing is concluded from the difference. Every sentence and number is made from the table of the study.",
+        "A study is a grid of runs around the paper's experiments, made by the same rules, and described in one file of "
+        f"`config/studies/`: question, runs, and what was expected of them. {DECIDED} An answer is written by a person, "
+        "its numbers are filled in from the table, and it is shown only while the verdicts are those it was written for.",
     ]
     missing = []
-    for study in config.studies:
-        figure = f"study_{study}"
-        page, table = (DOCS / "studies" / f"{study}.{kind}" for kind in ("md", "csv"))
+    for name in config.studies:
+        study, figure, table = config.question(name), f"study_{name}", DOCS / "studies" / f"{name}.csv"
         rows = pd.read_csv(table) if table.exists() else pd.DataFrame({"run": []})
-        if set(rows["run"]) != {run.name for run in config.study(study)} or figure not in minutes.index:
-            missing.append(f"{config.question(study).question} `snakemake --cores all study_{study}`")
+        if set(rows["run"]) != {run.name for run in config.study(name)} or figure not in minutes.index:
+            missing.append(f"{study.question} `snakemake --cores all study_{name}`")
             continue
-        question, answer, *_ = page.read_text(encoding="utf-8").split("\n\n")
         classes, seeds = sorted(set(rows["K"])), rows["seed"].nunique()
         size = " to ".join(f"{K}" for K in dict.fromkeys([classes[0], classes[-1]]))
         parts += [
-            f"#{question}",
-            answer,
-            f"![{question.removeprefix('# ')}](figures/{figure}.png)",
+            f"## {study.question}",
+            summary(study, rows),
+            f"![{study.question}](figures/{figure}.png)",
+            hypotheses_table(say(study, rows)).to_markdown(index=False, disable_numparse=True),
             f"{len(rows)} runs at K = {size} with {seeds} seed{'s' if seeds > 1 else ''}, "
             f"{minutes.loc[figure, 'core_minutes']:.0f} core-minutes; "
-            f"[all means and intervals](studies/{page.name}), [every run](studies/{table.name}). "
-            f"Again: `snakemake --cores all study_{study}`.",
+            f"[all means and intervals](studies/{name}.md), [every run](studies/{name}.csv). "
+            f"Again: `snakemake --cores all study_{name}`.",
         ]
     if missing:
         parts += ["## To be run", "\n".join(f"- {study}" for study in missing)]

@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from ruamel.yaml import YAML
 
 from feature_collapse.model.experiment import Experiment
+from feature_collapse.workflow.studies import Claim, Seed, Study
 
 CONFIG_FILE = Path("config/experiments.yaml")
+CLAIMS_FILE = Path("config/claims.yaml")
 RUN_NAME = re.compile(r"(?:(\w+)/)?(\w+)((?:\+\w+=[\w.-]+)*)/seed(\d{1,9})", re.ASCII)
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-Seed = Annotated[int, Field(ge=0, le=999_999_999)]
 
 
 class ConfigError(ValueError):
@@ -35,26 +36,6 @@ class _Scale(BaseModel):
     thin_studies: bool = False  # of each axis of a study the first and the last value, and of its seeds the first two
 
 
-class Grid(BaseModel):
-    """Every base experiment with every combination of what varies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    base: list[str] = Field(min_length=1)  # runs without their seeds: [scale/]experiment[+key=value...]
-    vary: dict[str, Annotated[list[Any], Field(min_length=1)]]  # key -> values; "a=b" gives two keys the same value
-
-
-class Study(BaseModel):
-    """A question, and the runs that answer it: grids, with every seed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    question: str
-    grids: list[Grid] = Field(min_length=1)
-    seeds: list[Seed] = Field(min_length=1)
-    on_request: bool = False  # not one of those that the target `studies` makes
-
-
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -62,7 +43,6 @@ class _File(BaseModel):
     defaults: dict[str, Any]
     experiments: dict[Name, dict[str, Any]]
     scales: dict[Name, _Scale]
-    studies: dict[Name, Study]
 
     @model_validator(mode="after")
     def _left_out_are_there(self) -> Self:
@@ -86,6 +66,12 @@ class Run:
     def folder(self) -> Path:
         return Path("results") / self.name
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a row of a table has of a run: its name, its seed, the experiment it is a variant of, every setting."""
+        base = self.name.split("/")[-2].partition("+")[0]
+        return {"run": self.name, "seed": self.seed, "experiment": base, **self.experiment.model_dump()}
+
 
 def read_yaml(path: Path, shape: Any) -> Any:
     """A file of plain YAML, checked against a pydantic type. Raises ConfigError naming the file, the key and what
@@ -102,8 +88,15 @@ def read_yaml(path: Path, shape: Any) -> Any:
         raise ConfigError(f"{path}: {_first_error(error)}") from None
 
 
+def read_claims(path: Path = CLAIMS_FILE) -> dict[str, Claim]:
+    """The claims by their ids. Raises ConfigError naming the file, the key and what would be right."""
+    claims: dict[str, Claim] = read_yaml(path, dict[Name, Claim])
+    return claims
+
+
 class Config:
-    """The experiments of `config/experiments.yaml`, all of them checked when it is read."""
+    """The experiments of `config/experiments.yaml` and the studies of `config/studies/`, all of them checked when they are
+    read."""
 
     def __init__(self, path: Path = CONFIG_FILE):
         """Read `path`. Raises ConfigError naming the file, the key and what would be right."""
@@ -112,12 +105,18 @@ class Config:
         for scale in ("", *self.scales):
             for name in self.experiments(scale):
                 self._resolve(scale, name, {})
-        for scale in ("", *(name for name in self.scales if self._file.scales[name].thin_studies)):
-            for study in self.studies:
-                try:
-                    self.study(study, scale)
-                except ConfigError as error:
-                    raise ConfigError(f"{path}: studies.{study}: {error}") from None
+        files = sorted((path.parent / "studies").glob("*.yaml"))
+        for file in files:
+            if not re.fullmatch(r"\w+", file.stem, re.ASCII):
+                raise ConfigError(f"{file}: a study is named by its file, of letters, digits and underscores")
+        self._studies: dict[str, Study] = {file.stem: read_yaml(file, Study) for file in files}
+        for file in files:
+            try:
+                for scale in ("", *(name for name in self.scales if self._file.scales[name].thin_studies)):
+                    self.study(file.stem, scale)
+                self._studies[file.stem].check([run.settings for run in self.study(file.stem)])
+            except ValueError as error:  # ConfigError is one
+                raise ConfigError(f"{file}: {error}") from None
 
     @property
     def seeds(self) -> list[int]:
@@ -177,7 +176,7 @@ class Config:
         self.experiments(scale)  # refuses a scale that is not there
         thin = bool(scale) and self._file.scales[scale].thin_studies
         experiments: dict[str, Experiment] = {}
-        for grid in study.grids:
+        for grid in study.runs:
             axes = [[values[0], values[-1]] if thin else values for values in grid.vary.values()]
             for base in grid.base:
                 for values in product(*axes):
@@ -205,13 +204,14 @@ class Config:
 
     def question(self, name: str) -> Study:
         """A study as it is configured. Raises ConfigError for one that is not there."""
-        if name not in self._file.studies:
-            raise ConfigError(f"{self.path}: studies: no {name!r}; there are {', '.join(self._file.studies)}")
-        return self._file.studies[name]
+        if name not in self._studies:
+            raise ConfigError(f"{self.path.parent / 'studies'}: no {name!r}; there are {', '.join(self._studies)}")
+        return self._studies[name]
 
     @property
     def studies(self) -> list[str]:
-        return list(self._file.studies)
+        """The names of the studies, which are those of their files."""
+        return list(self._studies)
 
     def _resolve(self, scale: str, name: str, override: dict[str, Any]) -> Experiment:
         settings = self._file.defaults | self._file.experiments[name]
@@ -234,7 +234,8 @@ def _first_error(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{key}: missing key"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{_one_line(key)}: {message}, not {_one_line(first['input'])}" if key else message
+    given = "" if isinstance(first["input"], dict) else f", not {_one_line(first['input'])}"
+    return f"{_one_line(key)}: {message}{given}" if key else message
 
 
 def _differences(experiment: Experiment, other: Experiment) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from snakemake.io import report
 
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.workflow import recovery, resources, surroundings
-from feature_collapse.workflow.config import Config, ConfigError, Run, read_yaml
+from feature_collapse.workflow.config import Config, ConfigError, Run, read_claims
 from feature_collapse.workflow.figures import Figures, labels
 
 if TYPE_CHECKING:  # which cannot be imported on its own
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # which cannot be imported on its own
 
 PACKAGE = Path(__file__).parent.parent
 STARTS = {"": 50, "quick/": 10, "smoke/": 2}  # random starts of each problem that is enumerated
+PAPER = Path("config/paper.yaml")
 REPORTED = (("figures", ".png"), ("figures", ".svg"), ("results", ".html"))
 
 T = TypeVar("T")
@@ -140,24 +141,26 @@ class Dag:
     def study_metrics(self, wildcards: Wildcards) -> list[Path]:
         return [run.folder / "metrics.json" for run in self.study(wildcards.study, wildcards.scale)]
 
-    def study_paper(self, wildcards: Wildcards) -> list[str]:
-        """The paper's numbers, for the study that holds each seed against them."""
-        return ["config/paper.yaml"] if wildcards.study == "seeds" else []
+    def study_drawn_from(self, wildcards: Wildcards) -> list[Path]:
+        """What the figure of a study is drawn from, besides its table."""
+        needs = self.config.question(wildcards.study).picture.needs
+        runs = self.study(wildcards.study, wildcards.scale) if needs == "features" else []
+        return [PAPER] if needs == "paper" else [run.folder / "features.safetensors" for run in runs]
 
-    def study_features(self, wildcards: Wildcards) -> list[Path]:
-        """The arrays that the figure of a study is drawn from, besides its table."""
-        runs = self.study(wildcards.study, wildcards.scale) if wildcards.study == "mechanism" else []
-        return [run.folder / "features.safetensors" for run in runs]
+    def seeds(self, wildcards: Wildcards) -> list[Path]:
+        """The table of the study of seeds, if it has been made."""
+        path = Path(f"results/{wildcards.scale}studies/seeds.csv")
+        return [path] if path.exists() else []
 
     def all_made(self, wildcards: Wildcards) -> list[str]:
         return self.everything(wildcards.scale)
 
-    def tables_of_claims(self, wildcards: Wildcards) -> list[str]:
+    def tables_of_claims(self, wildcards: Wildcards) -> list[Path]:
         """The tables that claims are decided by; those of studies only if they exist."""
-        claims = looked_up(lambda: read_yaml(Path("config/claims.yaml"), list[dict[str, Any]]))
-        names = sorted({measure["table"] for claim in claims for measure in claim["measures"] if "table" in measure})
-        paths = {name: f"results/{wildcards.scale}{name}.csv" for name in names}
-        return [path for name, path in paths.items() if "/" not in name or Path(path).exists()]
+        names = {table for claim in looked_up(read_claims).values() for table in claim.tables()} - {"runs"}
+        paths = {name: Path(f"results/{wildcards.scale}{name}.csv") for name in sorted(names)}
+        there = [path for name, path in paths.items() if "/" not in name or path.exists()]
+        return there + [path for path in self.seeds(wildcards) if path not in there]
 
     # What a job is told, and what it asks for
 
@@ -175,9 +178,6 @@ class Dag:
     def drawing(self, wildcards: Wildcards) -> dict[str, Any]:
         """What a figure is drawn by: its entry but for its caption."""
         return self.figures.figures[wildcards.figure].model_dump(include={"draw", "of", "reads"})
-
-    def question(self, wildcards: Wildcards) -> str:
-        return looked_up(lambda: self.config.question(wildcards.study)).question
 
     def enumeration(self, wildcards: Wildcards) -> str:
         return f"enumeration --starts {STARTS[wildcards.scale]} --scale '{wildcards.scale}'"

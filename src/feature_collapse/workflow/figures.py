@@ -140,10 +140,12 @@ def own_figure(experiment: str) -> Figure:
     )
 
 
-def study_entry(study: str, config: Config) -> Entry:
+def study_entry(name: str, config: Config) -> Entry:
     """What the report says of a study's table."""
-    question = config.question(study).question
-    return Entry(title=f"Study: {study}", theme=study, category="Studies", shows=question, expected=question)
+    study = config.question(name)
+    expected = " ".join(h.says for h in study.hypotheses.values()) or "Nothing was expected of it."
+    title = study.title or f"Study: {name}"
+    return Entry(title=title, theme=name, category="Studies", shows=study.caption or study.question, expected=expected)
 
 
 def labels(name: str, entry: Entry) -> Mapping[str, str]:
