@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from feature_collapse.evidence.studies import NUMBERS, row
+from feature_collapse.evidence.rows import row
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.workflow.config import Config
 
@@ -28,7 +28,8 @@ def metrics(e: Experiment, seed: int) -> dict:
         "training": training | {"peak_test_accuracy": accuracy},
         **dict.fromkeys(("words", "words_weighted_by_mu", "u"), part),
         "objective": {"value": 1.0},
-        **dict.fromkeys(NUMBERS, 0.8),
+        **dict.fromkeys(("alignment", "alignment_weighted_by_mu", "norm_follows_mu", "u_norm_follows_met"), 0.8),
+        "distinct_share": 0.7 if e.L < 8 else 1.0,
         "layers": [{"cdnv": collapse}] * {"mlp1": 1, "mlp2": 2, "transformer": 2}.get(e.architecture, 0),
     }
 

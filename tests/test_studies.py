@@ -1,5 +1,6 @@
-"""Studies: the grid of runs, the runs that studies share, the tables, and all of them at toy size."""
+"""Studies: the grid of runs, the file that asks a question, its answer, the tables, and all of them at toy size."""
 
+import math
 import os
 import shutil
 import warnings
@@ -9,19 +10,24 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 import pytest
+import tables
 import workflow
 from ruamel.yaml import YAML
 
-from feature_collapse.evidence import answers
-from feature_collapse.evidence.studies import NUMBERS, row
+from feature_collapse.evidence import studies
+from feature_collapse.evidence.rows import row, summarise
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.show import studies as study_figures
 from feature_collapse.stages import data as data_stage
 from feature_collapse.stages import features as features_stage
 from feature_collapse.stages import study as study_stage
-from feature_collapse.stages import study_figure, train
+from feature_collapse.stages import study_figure as figure_stage
+from feature_collapse.stages import train
+from feature_collapse.theory import predictions
+from feature_collapse.theory.theorems import type_iii_threshold
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config, ConfigError, Run
+from feature_collapse.workflow.measures import known
+from feature_collapse.workflow.studies import Study
 
 
 @pytest.fixture
@@ -29,18 +35,19 @@ def with_studies(root: Path, tmp_path: Path) -> Callable[[dict], Config]:
     """The delivered configuration with other studies."""
 
     def build(studies: dict) -> Config:
-        yaml = YAML()
-        content = yaml.load(root / "config/experiments.yaml")
-        content["studies"] = {name: {"question": "?"} | study for name, study in studies.items()}
-        yaml.dump(content, tmp_path / "experiments.yaml")
+        shutil.copy(root / "config/experiments.yaml", tmp_path)
+        shutil.rmtree(tmp_path / "studies", ignore_errors=True)
+        (tmp_path / "studies").mkdir()
+        for name, study in studies.items():
+            YAML().dump({"question": "?"} | study, tmp_path / f"studies/{name}.yaml")
         return Config(tmp_path / "experiments.yaml")
 
     return build
 
 
-def grid(base: list[str], vary: dict, seeds: tuple[int, ...] | list[int] = (0,)) -> dict:
+def grid(base: list[str], vary: dict, seeds: tuple[int, ...] | list[int] = (0,), **more: object) -> dict:
     """A study of one grid."""
-    return {"grids": [{"base": base, "vary": vary}], "seeds": list(seeds)}
+    return {"runs": [{"base": base, "vary": vary}], "seeds": list(seeds), **more}
 
 
 def names(runs: list[Run]) -> list[str]:
@@ -71,7 +78,7 @@ def test_a_run_takes_as_many_steps_as_its_base_unless_it_is_told_its_epochs(with
 
 def test_grids_follow_one_another_and_a_run_in_two_of_them_counts_once(with_studies: Callable) -> None:
     grids = [{"base": ["fig3"], "vary": {"d": [50, 100]}}, {"base": ["fig3"], "vary": {"L": [15, 10]}}]
-    runs = with_studies({"s": {"grids": grids, "seeds": [0]}}).study("s")
+    runs = with_studies({"s": {"runs": grids, "seeds": [0]}}).study("s")
     assert names(runs) == ["fig3+d=50/seed0", "fig3/seed0", "fig3+L=10/seed0"]
 
 
@@ -110,93 +117,176 @@ def test_a_study_at_a_scale_runs_at_that_scale(config: Config) -> None:
     assert all(name.startswith("smoke/") for name in names(config.study("lambda", "smoke")))
 
 
-def test_the_transition_is_crossed_by_both_laws(config: Config) -> None:
-    from feature_collapse.theory.predictions import predict
-
+def test_lambda_brackets_each_threshold_within_three_per_cent(config: Config) -> None:
+    experiments = [run.experiment for run in config.study("lambda")]
     for law in ("uniform", "zipf"):
-        learned = {predict(r.experiment).norm_u > 0 for r in config.study("lambda") if r.experiment.mu == law}
-        assert learned == {True, False}
-
-
-def test_depth_is_studied_at_the_settings_that_the_search_recommends(config: Config, root: Path) -> None:
-    tried = pd.read_csv(root / "docs/studies/depth_search.csv")
-    trained = tried.groupby(["architecture", "init_scale_W", "lr"], as_index=False)["training_train_accuracy"].min()
-    trained = trained[trained["training_train_accuracy"] >= answers.FITTED]
-    studied = {(e.architecture, e.init_scale_W, e.lr) for e in (run.experiment for run in config.study("depth"))}
-    for architecture, settings in trained.groupby("architecture"):
-        least = settings[settings["init_scale_W"] == settings["init_scale_W"].min()]
-        assert {s[1:] for s in studied if s[0] == architecture} == {(least["init_scale_W"].min(), least["lr"].max())}
-    assert {s[0] for s in studied} == {"linear", *trained["architecture"]}
+        of = [e for e in experiments if e.mu == law]
+        threshold = type_iii_threshold(of[0].n_c, of[0].L, of[0].K, predictions.law(of[0]))
+        shares = [e.lambda_U / threshold for e in of]
+        assert max(share for share in shares if share < 1) >= 0.97
+        assert min(share for share in shares if share > 1) <= 1.03
+        assert all(e.n_c**e.L == e.K and e.distinct_latents for e in of)  # the symmetry assumption holds exactly
 
 
 @pytest.mark.parametrize(
-    "study",
+    ("study", "word"),
     [
-        {"grids": [{"base": ["fig9"], "vary": {}}], "seeds": [0]},
-        {"grids": [{"base": ["fig3"], "vary": {"colour": [1]}}], "seeds": [0]},
-        {"grids": [{"base": ["fig3"], "vary": {"d": ["many"]}}], "seeds": [0]},
-        {"grids": [{"base": ["fig3"], "vary": {"d": []}}], "seeds": [0]},
-        {"grids": [{"base": ["nowhere/fig3"], "vary": {}}], "seeds": [0]},
-        {"grids": [{"base": [], "vary": {}}], "seeds": [0]},
-        {"grids": [], "seeds": [0]},
-        {"grids": [{"base": ["fig3"], "vary": {}}], "seeds": []},
-        {"grids": [{"base": ["fig3"], "vary": {}}]},
+        (grid(["fig9"], {}), "fig9"),
+        (grid(["fig3"], {"colour": [1]}), "colour"),
+        (grid(["fig3"], {"d": ["many"]}), "d: "),
+        (grid(["fig3"], {"d": []}), "runs.0.vary.d"),
+        (grid(["nowhere/fig3"], {}), "nowhere"),
+        (grid([], {}), "runs.0.base"),
+        ({"runs": [], "seeds": [0]}, "runs"),
+        (grid(["fig3"], {}, seeds=[]), "seeds"),
+        ({"runs": [{"base": ["fig3"]}]}, "seeds: missing"),
+        (grid(["fig3"], {}, colour="red"), "unknown key 'colour'; the keys are question, runs"),
+        (grid(["fig3"], {}, columns=["u_cdmv"]), "'u_cdmv' is neither a setting nor a measure"),
+        (grid(["fig3"], {}, hypotheses={"h": {"column": "u_cdnv"}}), "hypotheses.h: give one of at_least"),
+        (grid(["fig3"], {}, hypotheses={"h": {"column": "u_cdmv", "at_least": 1}}), "u_cdmv"),
+        (grid(["fig3"], {}, hypotheses={"h": {"column": "u_cdnv", "at_least": 1, "each": ["dd"]}}), "dd"),
+        (
+            grid(["fig3"], {"d": [2]}, hypotheses={"h": {"column": "u_cdnv", "of": {"d": 3}, "at_least": 1}}),
+            "hypotheses.h: no run has d 3",
+        ),
+        (
+            grid(["fig3"], {}, hypotheses={"h": {"column": "u_cdnv", "above": {"n_spl": 9}}}),
+            "hypotheses.h: no run has n_spl 9",
+        ),
+        (grid(["fig3"], {}, answer={"when": {"h": "supported"}, "text": "."}), "no hypothesis 'h'"),
+        (grid(["fig3"], {}, answer={"when": {}, "text": "{h.of}"}), "{h.of}"),
+        (grid(["fig3"], {}, answer={"when": {}, "text": "{x}"}), "{x}"),
+        (grid(["fig3"], {}, figure={"draw": "nothing"}), "no function 'nothing'; it has transition"),
+        (grid(["fig3"], {}, figure={"sweep": "dd"}), "dd"),
+        (grid(["fig3"], {}, figure={}), "one of sweep and draw"),
     ],
 )
-def test_a_bad_study_is_refused_when_the_configuration_is_read(with_studies: Callable, study: dict) -> None:
-    with pytest.raises(ConfigError, match=r"experiments\.yaml"):
+def test_a_bad_study_is_refused_in_one_line_before_anything_trains(
+    with_studies: Callable, study: dict, word: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
         with_studies({"s": study})
+    message = str(caught.value)
+    assert "studies/s.yaml: " in message and word in message
+    assert "\n" not in message
+
+
+def test_a_study_is_named_by_a_plain_file_name(with_studies: Callable) -> None:
+    with pytest.raises(ConfigError, match="letters, digits and underscores"):
+        with_studies({"my study": grid(["fig3"], {})})
 
 
 def test_an_unknown_study_is_named(config: Config) -> None:
-    with pytest.raises(ConfigError, match="studies: no 'nope'; there are lambda"):
+    with pytest.raises(ConfigError, match="studies: no 'nope'; there are depth"):
         config.study("nope")
+
+
+# Rows
 
 
 def test_a_row_has_every_setting_every_measure_and_the_prediction(config: Config) -> None:
     run = config.run("fig3+K=50/seed3")
-    part = {"sigma": [3.0, 2.0, 1.0, 0.5], "cdnv": 0.1}
-    metrics = {"training": {"test_accuracy": 1.0}, "words": part, "words_weighted_by_mu": part, "u": part}
-    numbers = dict.fromkeys(NUMBERS)
-    found = row(run, metrics | numbers | {"objective": {"value": 2.0}, "layers": [{"cdnv": 0.2}]})
-    assert found["run"] == "fig3+K=50/seed3"
-    assert found["seed"] == 3
-    assert found.items() >= run.experiment.model_dump().items()
+    part = {"sigma": [3.0, 2.0, 1.0, 0.5], "cdnv": 0.1, "norm_mean": 0.6}
+    training = {"test_accuracy": 0.9, "peak_test_accuracy": 0.95}
+    metrics = {"training": training, "words": part, "u": part, "objective": {"value": 2.0}}
+    found = row(run, metrics | {"layers": [{"cdnv": 0.3}, {"cdnv": 0.2}], "distinct_share": 0.9, "alignment": None})
+    assert found.items() >= {"run": run.name, "seed": 3, "experiment": "fig3", **run.experiment.model_dump()}.items()
     assert (found["words_sigma_1"], found["u_sigma_3"], found["words_cdnv"]) == (3.0, 1.0, 0.1)
-    assert found["layer1_cdnv"] == 0.2
+    assert (found["layer1_cdnv"], found["last_layer_cdnv"]) == (0.3, 0.2)
+    assert found["objective_value"] == 2.0
+    assert math.isnan(found["alignment"])
     assert found["predicted_words_norm_mean"] == pytest.approx(0.61602, abs=5e-6)
+    assert found["words_norm_error"] == pytest.approx(0.6 / 0.61602 - 1, abs=1e-5)
+    assert found["fall_from_peak"] == pytest.approx(0.05)
+    assert found["accuracy_of_possible"] == pytest.approx(1)
+    assert found["growth"] == pytest.approx(60)
     assert found["learnable"] is True
 
 
 def test_a_row_of_a_network_without_theorem_has_no_prediction(config: Config) -> None:
-    part = {"sigma": [], "cdnv": 0.1}
-    parts = {"training": {}, "words": part, "words_weighted_by_mu": part, "u": part, "objective": {}}
-    metrics = parts | dict.fromkeys(NUMBERS) | {"layers": []}
-    assert "learnable" not in row(config.run("fig3+lambda_W=0/seed0"), metrics)
+    assert "learnable" not in row(config.run("fig3+lambda_W=0/seed0"), {"training": {}, "layers": []})
 
 
-def seen(normalisation: str, follows: float, words: float, u: float) -> dict[str, object]:
-    measures = {"u_norm_follows_met": follows, "words_weighted_by_mu_size_spread": words, "u_size_spread": u}
-    return {"normalisation": normalisation, **measures}
+def test_the_summary_has_means_and_student_s_intervals() -> None:
+    rows = pd.DataFrame({"d": [2, 2, 3, 3], "seed": [0, 1, 0, 1], "u_cdnv": [1.0, 2.0, 5.0, 5.0]})
+    summary = summarise(rows).set_index("d")
+    assert summary["mean"].tolist() == [1.5, 5.0]
+    assert summary.loc[2, "high"] == pytest.approx(1.5 + 12.706 * 0.5, rel=1e-4)
+    assert (summary.loc[3, "low"], summary.loc[3, "seeds"]) == (5.0, 2)
 
 
-@pytest.mark.parametrize(
-    ("follows", "spread", "said"),
-    [
-        (0.9, 0.1, "As the paper explains, the size of u_kl grows with the sizes of the words that it met: "),
-        (0.9, 0.6, "but against the paper LayerNorm does not make it vary less: "),
-        (0.0, 0.1, "Against the paper, the size of u_kl does not follow the sizes of the words that it met: "),
-    ],
-)
-def test_the_mechanism_is_told_as_it_is(follows: float, spread: float, said: str) -> None:
-    rows = pd.DataFrame([seen("none", follows, 1.0, 0.4), seen("layernorm", 0.0, 0.0, spread)])
-    answer = answers.ANSWERS["mechanism"](rows)
-    assert said in answer
-    assert f"the rank correlation is {follows:.2f} in the plain network" in answer
+# Answers
 
 
-def test_every_study_has_an_answer_and_a_figure(config: Config) -> None:
-    assert set(config.studies) == set(answers.ANSWERS) == {*study_figures.FIGURES, "mechanism"}
+def answered(text: str, **when: str) -> Study:
+    hypotheses = {"harms": {"column": "u_cdnv", "of": {"d": 3}, "above": {"d": 2}}}
+    values = {"most": {"column": "u_cdnv", "each": ["d"]}}
+    answer = {"when": when, "values": values, "text": text}
+    return Study.model_validate({"question": "?", **grid(["fig3"], {"d": [2, 3]}), "hypotheses": hypotheses, "answer": answer})
+
+
+ROWS = pd.DataFrame({"d": [2, 2, 3, 3], "seed": [0, 1, 0, 1], "u_cdnv": [1.0, 2.0, 5.0, 6.0]})
+
+
+def test_an_answer_is_filled_from_the_table() -> None:
+    study = answered("{harms.of} against {harms.other}, by {harms.difference:interval}; {most}.", harms="supported")
+    said = studies.say(study, ROWS)
+    assert said.fits
+    assert said.answer == "5.5 against 1.5, by 4; 1.5 to 5.5."
+
+
+def test_an_answer_is_shown_only_while_its_verdicts_are_those_it_was_written_for() -> None:
+    study = answered("It does.", harms="supported")
+    assert "**It does.**" in studies.markdown(study, ROWS)
+    changed = ROWS.assign(u_cdnv=[1.0, 9.0, 5.0, 6.0])
+    assert not studies.say(study, changed).fits
+    page = studies.markdown(study, changed)
+    assert "It does." not in page and "does not fit these verdicts" in page
+
+
+def test_a_page_shows_every_hypothesis_with_its_verdict_and_numbers() -> None:
+    table = studies.hypotheses_table(studies.say(answered(".", harms="supported"), ROWS))
+    assert table.to_dict("records") == [
+        {"expected": "", "verdict": "supported", "settings": 1, "measured": "5.5 (-0.853 to 11.9) against 1.5 (-4.85 to 7.85)"}
+    ]
+
+
+def published(root: Path, config: Config) -> list[str]:
+    """The studies of which `docs/` has every run that is configured."""
+    found = []
+    for study in config.studies:
+        path = root / f"docs/studies/{study}.csv"
+        if path.exists() and set(pd.read_csv(path)["run"]) == {run.name for run in config.study(study)}:
+            found.append(study)
+    return found
+
+
+def test_no_published_answer_has_parted_from_its_verdicts(root: Path, config: Config) -> None:
+    for study in published(root, config):
+        said = studies.say(config.question(study), pd.read_csv(root / f"docs/studies/{study}.csv"))
+        assert said.fits, f"{study}: {said.verdicts}"
+
+
+# Adding one
+
+
+def test_adding_a_study_is_adding_a_file(
+    with_studies: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Question, runs and seeds are enough: the rest has defaults, and nobody needs to touch code."""
+    monkeypatch.chdir(tmp_path)
+    config = with_studies({"width": {"question": "Does the dimension matter?", **grid(["smoke/fig3+epochs=3"], {"d": [3, 6]}, [0, 1])}})
+    for run in config.study("width"):
+        data_stage.make(run)
+        train.make(run, quiet=True)
+        features_stage.make(run)
+    study_stage.make("width", "", config, quiet=True)
+    figure_stage.make("width", "", config)
+    page = Path("results/studies/width.md").read_text(encoding="utf-8")
+    assert page.startswith("# Does the dimension matter?")
+    assert all(words in page for words in ("test accuracy", "CDNV of u_kl"))
+    assert len(artifacts.read_csv(Path("results/studies/width.csv"))) == 4
+    assert Path("figures/study_width.pdf").read_bytes()[:4] == b"%PDF"
 
 
 # All studies at toy size: what Snakemake plans, and the same made here, where no process is started for each job.
@@ -234,7 +324,7 @@ def made(config: Config, root: Path, tmp_path_factory: pytest.TempPathFactory) -
                 features_stage.make(run)
             for study in config.studies:
                 study_stage.make(study, "smoke", config, quiet=True)
-                study_figure.make(study, "smoke", config)
+                figure_stage.make(study, "smoke", config)
         finally:
             os.chdir(before)
     return folder
@@ -253,23 +343,23 @@ def test_every_study_has_a_row_for_each_run_with_every_setting(
         assert rows[["training_test_accuracy", "training_train_accuracy"]].stack().between(0, 1).all()
 
 
-def test_every_study_is_answered_from_its_table(made: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_number_of_a_run_has_a_name_for_readers(made: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
     for study in config.studies:
-        rows = artifacts.read_csv(Path(f"results/smoke/studies/{study}.csv"))
-        question, answer, *rest = Path(f"results/smoke/studies/{study}.md").read_text("utf-8").split("\n\n")
-        assert question == f"# {config.question(study).question}"
-        assert answer == answers.ANSWERS[study](rows)
-        assert f"; {len(rows)} runs. " in rest[0]
+        columns = set(artifacts.read_csv(Path(f"results/smoke/studies/{study}.csv"))) - set(Experiment.model_fields)
+        assert {column for column in columns - {"run", "seed", "experiment"} if not known(column)} == set()
+
+
+def test_every_study_has_a_page_with_its_question(made: Path, config: Config) -> None:
+    for study in config.studies:
+        page = (made / f"results/smoke/studies/{study}.md").read_text("utf-8")
+        assert page.startswith(f"# {config.question(study).question}\n")
+        assert all(h.says in page for h in config.question(study).hypotheses.values())
 
 
 def test_every_study_has_its_summary_and_its_figure(made: Path, config: Config) -> None:
     for study in config.studies:
-        summary = pd.read_csv(made / f"results/smoke/studies/{study}_summary.csv")
-        seeds = {run.seed for run in config.study(study, "smoke")}
-        if study != "seeds":  # at toy size Figures 4a and 4b have the same settings
-            assert set(summary["seeds"]) == {len(seeds)}
-        assert summary["low"].notna().all() == (len(seeds) > 1)
+        assert len(pd.read_csv(made / f"results/smoke/studies/{study}_summary.csv"))
         stem = made / f"figures/smoke/study_{study}"
         assert stem.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
         assert stem.with_suffix(".pdf").read_bytes()[:4] == b"%PDF"
