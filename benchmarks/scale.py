@@ -140,10 +140,12 @@ def measure_dry_run(runs: int) -> dict[str, float]:
         for name in ("config", "profiles", "report", "rules", "src"):
             shutil.copytree(name, Path(folder, name))
         yaml, settings = YAML(), Path(folder) / CONFIG_FILE
-        content = yaml.load(settings)
-        seeds = -(-runs // len({without_seed(run.name) for run in Config(settings).study(STUDY)}))
-        content["studies"][STUDY]["seeds"] = list(range(seeds))
-        yaml.dump(content, settings)
+        study = settings.parent / f"studies/{STUDY}.yaml"
+        content = yaml.load(study)
+        content["seeds"] = list(
+            range(-(-runs // len({without_seed(run.name) for run in Config(settings).study(STUDY)})))
+        )
+        yaml.dump(content, study)
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--", f"study_{STUDY}"]
         environment = os.environ | {"PYTHONPATH": str(Path(folder, "src"))}
         begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -77,11 +77,18 @@ def test_rows_of_a_table_are_counted_by_verdict() -> None:
 
 
 def test_a_study_answers_for_its_table_and_its_figure(folder: Path) -> None:
-    (folder / "results/studies").mkdir(parents=True)
-    text = "# Does it?\n\nIt does.\n\nMeans over seeds.\n"
-    (folder / "results/studies/tail.md").write_text(text, encoding="utf-8")
-    for file in ("results/studies/tail.html", "figures/study_tail.png"):
-        assert caption([file])["seen"] == "It does."
+    edit_yaml(
+        Path("config/studies/tail.yaml"),
+        lambda file: file.update(
+            hypotheses={"h": {"says": "So it is.", "column": "u_cdnv", "at_most": 1}},
+            answer={"when": {"h": "supported"}, "text": "It is {h.of}."},
+        ),
+    )
+    for value, seen in ((0.5, "It is 0.5."), (2.0, "So it is. Contradicted.")):
+        artifacts.write_csv(Path("results/studies/tail.csv"), pd.DataFrame({"seed": [0], "u_cdnv": [value]}))
+        for file in ("results/studies/tail.html", "figures/study_tail.png"):
+            assert caption([file])["seen"] == seen
+        assert caption(["results/studies/tail.html"])["expected"] == "So it is."
 
 
 WRONG = {

@@ -1,137 +1,142 @@
-"""The paper's claims: the measures that decide them, and that they can fail."""
+"""The paper's claims: the hypotheses that decide them, and that they can fail."""
 
-import copy
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from feature_collapse.evidence.claims import Claim, Measure, evaluate, markdown, read_claims
-from feature_collapse.model.collapse import MEASURES, alignment
+from feature_collapse.evidence.claims import evaluate, markdown
+from feature_collapse.evidence.rows import numbers
+from feature_collapse.model.collapse import alignment
 from feature_collapse.model.features import describe, principal_components
-from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.config import Config, ConfigError, read_claims
+from feature_collapse.workflow.studies import Claim
 
-PLAIN, NORMALISED = ("fig3", "fig4a", "fig4b"), ("fig4c",)
+ALL = ["fig3", "fig3_k50", "fig4a", "fig4b", "fig4c"]
 
 
 @pytest.fixture
-def claims(root: Path) -> list[Claim]:
+def claims(root: Path) -> dict[str, Claim]:
     return read_claims(root / "config/claims.yaml")
 
 
-def claim(**measure: object) -> Claim:
-    return Claim(claim="c", source="s", measures=[Measure(**measure)])
+def claim(*hypotheses: dict, **more: object) -> dict[str, Claim]:
+    return {"c": Claim.model_validate({"claim": "c", "source": "s", "hypotheses": list(hypotheses), **more})}
 
 
-def verdict(claim: Claim, runs: dict | None = None, tables: dict | None = None) -> str:
-    return evaluate([claim], runs or {}, tables or {})["verdict"].item()
+def verdict(claims: dict[str, Claim], **tables: pd.DataFrame) -> str:
+    return evaluate(claims, tables)["verdict"].item()
 
 
-def random_metrics() -> dict:
-    """The metrics of a network that has learned nothing: random vectors, accuracy by chance."""
-    stream = torch.Generator().manual_seed(0)
-    groups = torch.arange(60) // 20
-    described = {}
-    for part in ("words", "u"):
-        x = torch.randn(60, 10, generator=stream)
-        described[part] = describe(x, groups, principal_components(x)[0])
-    x, y = torch.randn(2, 60, 10, generator=stream)
-    accuracies = {"train_accuracy": 0.001, "test_accuracy": 0.001, "peak_test_accuracy": 0.001, "train_loss": 6.9}
-    return {"training": accuracies, "alignment": alignment(x, groups, y, groups), "norm_follows_mu": 0.0, **described}
+def runs(**columns: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"experiment": "fig3", "seed": range(len(next(iter(columns.values())))), **columns})
 
 
-def test_a_claim_holds_only_if_all_its_measures_do() -> None:
-    both = Claim(
-        claim="c",
-        source="s",
-        measures=[Measure(run="fig3", quantity="a", at_most=1), Measure(run="fig3", quantity="b", at_least=1)],
-    )
-    assert verdict(both, {"fig3": {"a": 1, "b": 1}}) == "holds"
-    assert verdict(both, {"fig3": {"a": 1, "b": 0.9}}).startswith("DOES NOT HOLD (1 of 2")
+def random_runs(seeds: int = 8) -> pd.DataFrame:
+    """A table of networks that have learned nothing: random vectors, accuracy by chance."""
+    found, groups = [], torch.arange(60) // 20
+    for seed in range(seeds):
+        stream = torch.Generator().manual_seed(seed)
+        metrics: dict = {"training": {"train_accuracy": 0.001, "test_accuracy": 0.001}, "norm_follows_mu": 0.0}
+        for part in ("words", "words_weighted_by_mu", "u"):
+            x = torch.randn(60, 10, generator=stream)
+            metrics[part] = describe(x, groups, principal_components(x)[0])
+        x, y = torch.randn(2, 60, 10, generator=stream)
+        metrics["alignment"] = alignment(x, groups, y, groups)
+        found += [{"experiment": name, "seed": seed, "K": 1000, "n_test": 5, **numbers(metrics)} for name in ALL]
+    return pd.DataFrame(found)
 
 
-def test_a_value_that_is_no_number_does_not_hold() -> None:
-    assert verdict(claim(run="fig3", quantity="a", at_most=1), {"fig3": {"a": float("nan")}}).startswith("DOES NOT")
+BOTH = ({"column": "u_cdnv", "at_most": 1}, {"column": "words_cdnv", "at_least": 1})
 
 
-@pytest.mark.parametrize(("reduce", "expected"), [("max", 1), ("min", -3), ("sum", -2), ("max_abs", 3)])
-def test_a_table_is_reduced_over_the_rows_that_match(reduce: str, expected: float) -> None:
-    table = pd.DataFrame({"kind": ["x", "x", "y"], "gap": [1.0, -3.0, 100.0]})
-    for slack, holds in ((1e-9, True), (-1e-9, False)):
-        one = claim(table="t", where={"kind": "x"}, column="gap", reduce=reduce, at_most=expected + slack)
-        assert (verdict(one, tables={"t": table}) == "holds") is holds
+def test_a_claim_is_supported_only_if_all_its_hypotheses_are() -> None:
+    assert verdict(claim(*BOTH), runs=runs(u_cdnv=[0.5], words_cdnv=[2.0])) == "supported"
+    assert verdict(claim(*BOTH), runs=runs(u_cdnv=[0.5], words_cdnv=[0.9])) == "contradicted"
+    assert verdict(claim(*BOTH), runs=runs(u_cdnv=[0.5, 0.5], words_cdnv=[0.5, 2.0])) == "undecided"
+    assert verdict(claim(*BOTH), runs=runs(u_cdnv=[float("nan")], words_cdnv=[2.0])) == "undecided"
 
 
-def test_a_claim_whose_study_has_not_run_says_so_with_the_command() -> None:
-    one = Claim(claim="c", source="s", target="study_x", measures=[Measure(table="studies/x", column="a", at_most=1)])
-    assert verdict(one) == "not run: snakemake --cores all study_x"
+def test_the_seeds_that_agree_are_counted() -> None:
+    table = evaluate(claim(*BOTH), {"runs": runs(u_cdnv=[0.5, 0.5, 2.0], words_cdnv=[0.5, 2.0, 2.0])})
+    assert table["seeds"].item() == "1 of 3"
 
 
-def test_a_measure_that_matches_no_row_is_an_error_not_a_pass() -> None:
-    one = claim(table="t", where={"kind": "z"}, column="gap", at_most=1)
-    with pytest.raises(ConfigError, match="no row of t"):
-        evaluate([one], {}, {"t": pd.DataFrame({"kind": ["x"], "gap": [0.0]})})
+def test_evidence_that_is_not_there_is_named_with_the_command() -> None:
+    study = claim({"table": "studies/x", "column": "u_cdnv", "at_most": 1})
+    assert verdict(study) == "not run: snakemake --cores all study_x"
+    later = claim({"column": "u_cdnv", "of": {"seed": [3, 4]}, "at_most": 1})
+    assert verdict(later, runs=runs(u_cdnv=[0.5])) == "not run: snakemake --cores all study_seeds"
+    assert verdict(claim({"table": "t", "column": "x", "at_most": 1})) == "not run at this scale"
 
 
-def test_no_claim_about_trained_networks_holds_of_random_ones(claims: list[Claim]) -> None:
-    runs = dict.fromkeys((*PLAIN, *NORMALISED), random_metrics())
-    about_runs = [c for c in claims if all(m.run for m in c.measures)]
+def test_an_amended_claim_is_decided_anew_and_keeps_its_first_verdict() -> None:
+    why = {"date": pd.Timestamp("2026-01-02").date(), "why": "Because."}
+    later = {"column": "u_cdnv", "of": {"seed": [1, 2]}, "at_most": 1}
+    amended = claim({"column": "u_cdnv", "at_most": 0.1}, amended={**why, "hypotheses": [later]})
+    row = evaluate(amended, {"runs": runs(u_cdnv=[9.0, 0.5, 0.51])}).iloc[0]
+    assert (row["verdict"], row["first verdict"], row["seeds"]) == ("supported", "undecided", "2 of 2")
+    page = markdown(evaluate(amended, {"runs": runs(u_cdnv=[9.0, 0.5, 0.51])}))
+    assert "Amended on 2026-01-02: Because. By its first hypotheses: undecided." in page
+
+
+def test_no_claim_about_trained_networks_is_supported_by_random_ones(claims: dict[str, Claim]) -> None:
+    about_runs = {name: c for name, c in claims.items() if c.tables() == {"runs"}}
     assert len(about_runs) >= 8
-    verdicts = evaluate(about_runs, runs, {})["verdict"]
-    assert verdicts.str.startswith("DOES NOT HOLD").all()
+    table = evaluate(about_runs, {"runs": random_runs()})
+    assert set(table["verdict"]) == {"contradicted"}
 
 
-def test_every_measure_of_the_claims_can_be_found(claims: list[Claim], config: Config) -> None:
-    metrics = random_metrics()
-    for measure in [m for c in claims for m in c.measures if m.run]:
-        assert measure.run in config.experiments()
-        assert evaluate([claim(**measure.model_dump(exclude_defaults=True))], {measure.run: metrics}, {}).size
+def test_every_hypothesis_of_the_claims_is_about_runs_that_there_are(claims: dict[str, Claim], config: Config) -> None:
+    settings = [run.settings for run in config.study("seeds")]
+    table = random_runs()
+    for name, of in claims.items():
+        for hypothesis in (h for h in of.all if h.table == "runs"):
+            assert hypothesis.column in table, name
+            assert any(row["experiment"] in str(hypothesis.of["experiment"]) for row in settings)
+            assert set(hypothesis.of.get("seed", [])) <= set(config.question("seeds").seeds)
 
 
-def test_every_theorem_and_the_conjecture_are_among_the_claims(claims: list[Claim]) -> None:
-    theorems = {
-        str(m.where.get("theorem")) for c in claims for m in c.measures if m.table in ("enumeration", "certificate")
+def test_every_theorem_and_the_conjecture_are_among_the_claims(claims: dict[str, Claim]) -> None:
+    tables = ("enumeration", "certificate")
+    assert {h.of.get("theorem") for c in claims.values() for h in c.all if h.table in tables} == {
+        "Theorem 1",
+        "type III",
+        "Theorem 3",
     }
-    assert theorems == {"Theorem 1", "type III", "Theorem 3"}
-    assert any("hand in hand" in c.claim for c in claims)
+    assert any("hand in hand" in c.claim for c in claims.values())
 
 
-def test_the_page_shows_every_claim_and_counts_those_that_hold(claims: list[Claim]) -> None:
-    rows = evaluate(claims, {}, {})
-    page = markdown(rows)
-    assert all(c.claim in page for c in claims)
-    assert f"0 of {len(claims)} hold" in page
+def test_the_page_shows_every_claim_and_its_verdict_first(claims: dict[str, Claim]) -> None:
+    page = markdown(evaluate(claims, {"runs": random_runs()}))
+    top = page[: page.index("## ")]
+    assert all(c.claim in top for c in claims.values())
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "word"),
     [
-        {"at_most": None},
-        {"at_least": 1},
-        {"table": "t"},
-        {"quantity": 3},
-        {"colour": "red"},
+        ({"at_most": None}, "give one of at_least, at_most"),
+        ({"at_least": 1}, "give one of"),
+        ({"column": "u_cdmv"}, "'u_cdmv' is neither a setting nor a measure"),
+        ({"colour": "red"}, "unknown key 'colour'; the keys are column"),
+        ({"at_most": "few"}, "at_most"),
     ],
 )
-def test_a_measure_that_decides_nothing_is_refused(change: dict, tmp_path: Path) -> None:
-    measure = {"run": "fig3", "quantity": "a", "at_most": 1} | change
+def test_a_hypothesis_that_decides_nothing_is_refused(change: dict, word: str, tmp_path: Path) -> None:
+    hypothesis = {"column": "u_cdnv", "at_most": 1} | change
+    fields = ", ".join(f"{key}: {value}" for key, value in hypothesis.items() if value is not None)
     path = tmp_path / "claims.yaml"
-    fields = ", ".join(f"{key}: {value}" for key, value in measure.items() if value is not None)
-    path.write_text(f"- {{claim: c, source: s, measures: [{{{fields}}}]}}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"claims\.yaml") as caught:
+    path.write_text(f"mine: {{claim: c, source: s, hypotheses: [{{{fields}}}]}}", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
         read_claims(path)
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert "claims.yaml: mine" in message and word in message and "\n" not in message
 
 
-def test_the_measures_are_those_of_collapse(claims: list[Claim]) -> None:
-    named = {m.quantity.split(".")[1] for c in claims for m in c.measures if m.quantity.startswith(("words.", "u."))}
-    assert named <= set(MEASURES)
-
-
-def test_evaluation_leaves_its_evidence_alone(claims: list[Claim]) -> None:
-    runs = dict.fromkeys((*PLAIN, *NORMALISED), random_metrics())
-    before: Callable = copy.deepcopy(runs)
-    evaluate(claims, runs, {})
-    assert runs == before
+def test_evaluation_leaves_its_evidence_alone(claims: dict[str, Claim]) -> None:
+    table = random_runs()
+    kept = table.copy()
+    evaluate(claims, {"runs": table})
+    pd.testing.assert_frame_equal(table, kept)

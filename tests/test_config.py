@@ -22,18 +22,11 @@ REALS = ["zipf_exponent", "eps", "init_scale_W", "init_scale_U", "init_scale_lay
 
 @pytest.fixture(scope="session")
 def pristine(root: Path) -> dict[str, Any]:
-    """The delivered configuration, cut down to two experiments, one scale and one small study."""
+    """The delivered configuration, cut down to two experiments and one scale."""
     content = YAML(typ="safe", pure=True).load((root / "config/experiments.yaml").read_text(encoding="utf-8"))
     return content | {
         "experiments": {name: content["experiments"][name] for name in ("fig3", "fig4b")},
         "scales": {"quick": {"leave_out": [], "override": {"K": 200}}},
-        "studies": {
-            "lambda": {
-                "question": "What is learned?",
-                "grids": [{"base": ["fig3+K=50"], "vary": {"lambda_W=lambda_U": [0.001, 0.5]}}],
-                "seeds": [0, 1],
-            }
-        },
     }
 
 
@@ -126,7 +119,7 @@ def test_unknown_key_is_refused(content: dict, write: Callable, section: str) ->
     refused(write(content), "learning_rate: unknown key", "lr")
 
 
-@pytest.mark.parametrize("section", ["", "scales.quick", "studies.lambda"])
+@pytest.mark.parametrize("section", ["", "scales.quick"])
 def test_unknown_key_of_the_file_s_own_structure_is_refused(content: dict, write: Callable, section: str) -> None:
     place = content
     for part in filter(None, section.split(".")):
@@ -370,7 +363,7 @@ def test_any_value_of_a_key_is_valid_or_refused_by_the_name_of_the_key(
     pristine: dict, write: Callable, key: str, value: Any
 ) -> None:
     one = {"seeds": [0], "defaults": pristine["defaults"], "experiments": {"mine": {"epochs": 1}}}
-    content = copy.deepcopy(one | {"scales": {}, "studies": {}})
+    content = copy.deepcopy(one | {"scales": {}})
     content["experiments"]["mine"][key] = value
     try:
         path = write(content)
@@ -493,25 +486,3 @@ def test_study_is_the_grid_of_its_bases_values_and_seeds(content: dict, write: C
         (50, 0.5, 0.5, 1),
     ]
     assert runs[0].name == "fig3+K=50/seed0"
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("base", ["fig5"], "fig5"),
-        ("base", ["fig3+K=-1"], "K"),
-        ("base", ["fig 3"], "fig 3"),
-        ("base", [], "base"),
-        ("vary", {"lamda": [1]}, "lamda: unknown key"),
-        ("vary", {"lr": [-1]}, "lr"),
-        ("vary", {"lr": [[1, 2]]}, "lr"),
-        ("seeds", [], "seeds"),
-        ("seeds", [-1], "seed"),
-    ],
-)
-def test_bad_study_is_refused_when_the_file_is_read(
-    content: dict, write: Callable, key: str, value: Any, words: str
-) -> None:
-    study = content["studies"]["lambda"]
-    (study if key in study else study["grids"][0])[key] = value
-    refused(write(content), words)

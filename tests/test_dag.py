@@ -27,9 +27,11 @@ def test_code_is_what_a_module_imports_and_names_beside_it() -> None:
     assert f"{here}/model/training.py" not in files
 
 
-def test_the_papers_numbers_concern_the_study_that_holds_seeds_against_them_alone(dag: Dag) -> None:
-    reading = [study for study in dag.config.studies if dag.study_paper(Wildcards(study=study))]
-    assert reading == ["seeds"]
+def test_a_study_s_figure_is_drawn_from_what_its_file_says(dag: Dag) -> None:
+    more = {study: dag.study_drawn_from(Wildcards(study=study, scale="")) for study in dag.config.studies}
+    assert {study for study, files in more.items() if files} == {"seeds", "mechanism"}
+    assert [str(path) for path in more["seeds"]] == ["config/paper.yaml"]
+    assert {path.name for path in more["mechanism"]} == {"features.safetensors"}
 
 
 def test_a_claim_depends_on_every_study_that_it_names_once_that_has_been_run(
@@ -37,11 +39,15 @@ def test_a_claim_depends_on_every_study_that_it_names_once_that_has_been_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").mkdir()
-    claims = "[{measures: [{table: theory}, {table: studies/tail}, {table: studies/depth}, {run: fig3}]}]"
+    tables = ("theory", "studies/tail", "studies/depth", "runs")
+    hypotheses = ", ".join(f"{{table: {table}, column: u_cdnv, at_most: 1}}" for table in tables)
+    claims = f"{{c: {{claim: c, source: s, hypotheses: [{hypotheses}]}}}}"
     (tmp_path / "config/claims.yaml").write_text(claims, encoding="utf-8")
     (tmp_path / "results/studies").mkdir(parents=True)
     (tmp_path / "results/studies/tail.csv").touch()
-    assert dag.tables_of_claims(Wildcards(scale="")) == ["results/studies/tail.csv", "results/theory.csv"]
+    (tmp_path / "results/studies/seeds.csv").touch()  # more runs for every claim
+    found = [str(path) for path in dag.tables_of_claims(Wildcards(scale=""))]
+    assert found == ["results/studies/tail.csv", "results/theory.csv", "results/studies/seeds.csv"]
 
 
 def test_a_figure_is_drawn_from_the_runs_that_its_scale_has(dag: Dag) -> None:

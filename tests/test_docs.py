@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import workflow
+from ruamel.yaml import YAML
 
 from feature_collapse.stages import docs
 from feature_collapse.workflow.config import Config
@@ -30,34 +31,41 @@ def test_the_page_of_studies_is_that_of_their_tables(
 
 
 @pytest.fixture
-def study_docs(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`docs/` with the study of the tail and the one before it, as if all their runs had been made."""
+def study_docs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`docs/` with a study of two runs, as if they had been made."""
+    shutil.copytree(root / "config", tmp_path / "config")
+    shutil.rmtree(tmp_path / "config/studies")
     monkeypatch.chdir(tmp_path)
+    study = {
+        "question": "Does it collapse?",
+        "runs": [{"base": ["study/fig4b"], "vary": {}}],
+        "seeds": [0, 1],
+        "hypotheses": {"h": {"says": "It does.", "column": "u_cdnv", "at_most": 0.1}},
+        "answer": {"when": {"h": "supported"}, "text": "It does, to {h.of}."},
+    }
+    Path("config/studies").mkdir()
+    YAML().dump(study, Path("config/studies/mine.yaml"))
     Path("docs/studies").mkdir(parents=True)
-    for study in ("normalisation", "tail"):
-        runs = [{"run": run.name, "seed": run.seed, "K": run.experiment.K} for run in config.study(study)]
-        pd.DataFrame(runs).to_csv(f"docs/studies/{study}.csv", index=False)
-        Path(f"docs/studies/{study}.md").write_text(f"# Of {study}?\n\nThe answer of {study}.\n\nMore.\n")
-    figures = pd.DataFrame({"figure": ["study_tail", "study_normalisation"], "core_minutes": [12.4, 7.6]})
-    figures.to_csv("docs/figures.csv", index=False)
+    runs = [run.settings | {"u_cdnv": 0.05} for run in Config().study("mine")]
+    pd.DataFrame(runs).to_csv("docs/studies/mine.csv", index=False)
+    pd.DataFrame({"figure": ["study_mine"], "core_minutes": [12.4]}).to_csv("docs/figures.csv", index=False)
     return Path("docs")
 
 
-def test_studies_are_shown_in_the_order_of_the_configuration(study_docs: Path, config: Config) -> None:
-    page = docs.studies_page(config)
-    assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["Of normalisation?", "Of tail?", "To be run"]
-    assert "The answer of tail." in page
-    assert f"{len(config.study('tail'))} runs at K = 200 with 5 seeds, 12 core-minutes" in page
-    assert "figures/study_normalisation.png" in page
+@pytest.mark.usefixtures("study_docs")
+def test_a_study_is_shown_with_its_answer_its_verdicts_and_its_figure() -> None:
+    page = docs.studies_page(Config())
+    assert "## Does it collapse?\n\nIt does, to 0.05.\n" in page
+    assert "supported" in page and "figures/study_mine.png" in page
+    assert "2 runs at K = 200 with 2 seeds, 12 core-minutes" in page
 
 
-def test_a_study_whose_runs_have_not_all_been_made_is_not_shown(study_docs: Path, config: Config) -> None:
-    table = study_docs / "studies/tail.csv"
+def test_a_study_whose_runs_have_not_all_been_made_is_not_shown(study_docs: Path) -> None:
+    table = study_docs / "studies/mine.csv"
     pd.read_csv(table)[1:].to_csv(table, index=False)
-    page = docs.studies_page(config)
-    assert "The answer of tail." not in page
-    assert "study_tail.png" not in page
-    assert f"- {config.question('tail').question} `snakemake --cores all study_tail`" in page
+    page = docs.studies_page(Config())
+    assert "study_mine.png" not in page
+    assert "- Does it collapse? `snakemake --cores all study_mine`" in page
 
 
 def test_a_table_that_changes_changes_the_readme(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +75,7 @@ def test_a_table_that_changes_changes_the_readme(root: Path, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     assert docs.filled(readme) == readme
     numbers = pd.read_csv("docs/reproduction.csv")
-    numbers.loc[numbers["quantity"] == "test accuracy", "ours"] = 0.123
+    numbers.loc[numbers["id"] == "test_accuracy", "ours"] = 0.123
     numbers.to_csv("docs/reproduction.csv", index=False)
     assert "12.3%" in docs.filled(readme)
 
@@ -152,5 +160,5 @@ def test_docs_are_made_from_a_finished_workflow(project: Path, root: Path, monke
     assert len(pd.read_csv("docs/runs.csv")) == len(runs)
     readme = docs.README.read_text(encoding="utf-8")
     assert docs.filled(readme) == readme
-    ours = pd.read_csv("docs/reproduction.csv").set_index(["figure", "quantity"])["ours"]["4b", "test accuracy"]
+    ours = pd.read_csv("docs/reproduction.csv").set_index(["figure", "id"])["ours"]["4b", "test_accuracy"]
     assert f"{ours:.1%}" in docs.figures_block()

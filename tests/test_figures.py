@@ -88,12 +88,17 @@ def draw(tiny: Callable[..., Experiment]) -> Callable[[str], Figure]:
         return figures.theory_risk(Shown("Figure 3", tiny(), metrics), Shown("Figure 4c", norm, metrics))
 
     def transition() -> Figure:
+        measured = {"seed": 0, "test_accuracy": 0.5}
         rows = [
-            {**e.model_copy(update={"lambda_W": x, "lambda_U": x}).model_dump(), "words_norm_mean": x}
+            {
+                **e.model_copy(update=dict.fromkeys(("lambda_W", "lambda_U"), x)).model_dump(),
+                **measured,
+                "words_norm_mean": x,
+            }
             for e in (tiny(), plain)
             for x in (1e-3, 1e-2, 0.1)
         ]
-        return study_figures.lambda_transition(pd.DataFrame(rows))
+        return study_figures.transition(pd.DataFrame(rows))
 
     drawn = {
         "data_model": diagrams.data_model,
@@ -103,12 +108,12 @@ def draw(tiny: Callable[..., Experiment]) -> Callable[[str], Figure]:
         "word_frequencies": frequencies,
         "theory_norms": lambda: figures.theory_norms(Shown("a", plain, ones), Shown("b", norm, ones)),
         "theory_risk": risk,
-        "lambda_transition": transition,
+        "transition": transition,
     }
     return lambda name: drawn[name]()
 
 
-GRAPHS = ["scatter", "learning_curves", "word_frequencies", "theory_norms", "theory_risk", "lambda_transition"]
+GRAPHS = ["scatter", "learning_curves", "word_frequencies", "theory_norms", "theory_risk", "transition"]
 DRAWINGS = ["data_model", "networks"]
 
 

@@ -107,7 +107,12 @@ def test_times_and_by_move_the_comparison() -> None:
 
 @pytest.mark.parametrize(
     ("x", "expected"),
-    [([0.01, 0.02, 0.03], "supported"), ([-0.3, -0.31], "contradicted"), ([-0.9, 0.9], "undecided"), ([0.1], "supported")],
+    [
+        ([0.01, 0.02, 0.03], "supported"),
+        ([-0.3, -0.31], "contradicted"),
+        ([-0.9, 0.9], "undecided"),
+        ([0.1], "supported"),
+    ],
 )
 def test_within_has_two_sides(x: list[float], expected: str) -> None:
     assert verdict(table(x=x), within=0.15) == expected
@@ -184,7 +189,8 @@ def test_rank_correlation_is_taken_seed_by_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"), [(2, [2.0]), ([1, 2], [1.0, 2.0]), ({"above": 1}, [2.0]), ({"at_least": 1, "below": 2}, [1.0])]
+    ("asked", "expected"),
+    [(2, [2.0]), ([1, 2], [1.0, 2.0]), ({"above": 1}, [2.0]), ({"at_least": 1, "below": 2}, [1.0])],
 )
 def test_rows_are_picked_by_value_list_and_bounds(asked: object, expected: list[float]) -> None:
     rows = pd.DataFrame({"x": [1.0, 2.0, np.nan]})

@@ -2,9 +2,11 @@
 
 import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import assume, given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from feature_collapse.evidence import reproduction
 from feature_collapse.evidence.reproduction import Paper, Tolerance
+from feature_collapse.evidence.rows import numbers as flat
 from feature_collapse.stages import reproduction as stage
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
@@ -46,23 +49,32 @@ def printed() -> dict[str, dict[str, Any]]:
 
 
 def numbers() -> dict[tuple[str, str], float]:
-    """The paper's numbers by experiment and path."""
+    """The paper's numbers by experiment and column."""
     found = {}
     for experiment, values in TRAINING.items():
-        found |= {(experiment, f"training.{name}"): value for name, value in values.items()}
+        found |= {(experiment, name): value for name, value in values.items()}
     for experiment, spectra in SIGMA.items():
         for name, sigma in zip(("words", "u"), spectra, strict=True):
-            found |= {(experiment, f"{name}.sigma.{i}"): value for i, value in enumerate(sigma)}
+            found |= {(experiment, f"{name}_sigma_{i + 1}"): value for i, value in enumerate(sigma)}
     for experiment, (mean, std) in NORMS.items():
-        found |= {(experiment, "words.norm_mean"): mean, (experiment, "words.norm_std"): std}
+        found |= {(experiment, "words_norm_mean"): mean, (experiment, "words_norm_std"): std}
     return found
 
 
-def put(metrics: dict[str, Any], path: str, value: float) -> None:
-    *parts, last = path.split(".")
-    for part in parts:
-        metrics = metrics[part]
-    metrics[int(last) if isinstance(metrics, list) else last] = value
+def printed_rows(seeds: Iterable[int] = (0,)) -> pd.DataFrame:
+    """A table of runs that give exactly the paper's numbers."""
+    found = [
+        {"experiment": name, "seed": seed, "distinct_share": 1.0, **flat(metrics)}
+        for name, metrics in printed().items()
+        for seed in seeds
+    ]
+    return pd.DataFrame(found)
+
+
+def put(rows: pd.DataFrame, experiment: str, column: str, value: float, seed: int = 0) -> pd.DataFrame:
+    """The table with another number."""
+    rows.loc[(rows["experiment"] == experiment) & (rows["seed"] == seed), column] = value
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +142,7 @@ def test_tolerance_is_written_for_readers(way: str, value: float, text: str) -> 
 
 
 def test_runs_that_give_the_paper_s_numbers_are_within_in_every_row(paper: Paper) -> None:
-    rows = reproduction.table(paper, {(name, 0): measured for name, measured in printed().items()}, full_size=True)
+    rows = reproduction.table(paper, printed_rows(), full_size=True)
     assert len(rows) == len(numbers())
     assert set(rows["verdict"]) == {"within"}
     assert rows["ours"].tolist() == rows["paper"].tolist()
@@ -138,15 +150,14 @@ def test_runs_that_give_the_paper_s_numbers_are_within_in_every_row(paper: Paper
     assert set(rows["figure"]) == {"3", "3 (K = 50)", "4a", "4b", "4c"}
 
 
-@pytest.mark.parametrize(("experiment", "path"), numbers(), ids=lambda part: part)
-def test_a_number_moved_out_of_its_tolerance_is_out_and_no_other(paper: Paper, experiment: str, path: str) -> None:
-    number, name = paper.experiments[experiment][path]
+@pytest.mark.parametrize(("experiment", "column"), numbers(), ids=lambda part: part)
+def test_a_number_moved_out_of_its_tolerance_is_out_and_no_other(paper: Paper, experiment: str, column: str) -> None:
+    number, name = paper.experiments[experiment][column]
     tolerance = paper.tolerances[name]
     reach = tolerance.absolute or number * (tolerance.relative or tolerance.factor - 1)
     for share, verdict in ((0.99, "within"), (1.01, "OUT")):
-        metrics = printed()
-        put(metrics[experiment], path, number + share * reach)
-        rows = reproduction.table(paper, {(name, 0): measured for name, measured in metrics.items()}, full_size=True)
+        runs = put(printed_rows(), experiment, column, number + share * reach)
+        rows = reproduction.table(paper, runs, full_size=True)
         moved = rows["ours"] != rows["paper"]
         assert moved.sum() == 1
         assert rows.loc[moved, "verdict"].item() == verdict
@@ -154,49 +165,47 @@ def test_a_number_moved_out_of_its_tolerance_is_out_and_no_other(paper: Paper, e
         assert set(rows.loc[~moved, "verdict"]) == {"within"}
 
 
-def test_each_seed_has_its_rows(paper: Paper) -> None:
-    metrics = {("fig4b", seed): printed()["fig4b"] for seed in (0, 1, 2)}
-    put(metrics["fig4b", 1], "training.test_accuracy", 0.9)
-    rows = reproduction.table(paper, metrics, full_size=True)
-    assert rows.groupby("seed").size().tolist() == [10, 10, 10]
-    assert rows.loc[rows["verdict"] == "OUT", "seed"].tolist() == [1]
+def test_seeds_are_counted_and_give_an_interval_for_one_more_run(paper: Paper) -> None:
+    runs = printed_rows(seeds=(0, 1, 2))
+    for seed, value in enumerate((0.44, 0.45, 0.9)):
+        runs = put(runs, "fig4b", "test_accuracy", value, seed)
+    rows = reproduction.table(paper, runs, full_size=True).set_index(["figure", "id"])
+    row = rows.loc["4b", "test_accuracy"]
+    assert (row["ours"], row["verdict"], row["seeds"], row["seeds_within"]) == (0.44, "within", 3, 2)
+    x, t = np.array([0.44, 0.45, 0.9]), 4.302653
+    reach = t * x.std(ddof=1) * np.sqrt(4 / 3)
+    assert (row["low"], row["high"]) == pytest.approx((x.mean() - reach, x.mean() + reach), rel=1e-6)
+    assert row["inside"] == "yes"
+    assert rows.loc["4b", "train_accuracy"]["inside"] == ""  # which does not move with the seed
+
+
+def test_a_number_outside_of_what_seeds_do_is_told(paper: Paper) -> None:
+    runs = printed_rows(seeds=(0, 1, 2))
+    for seed, value in enumerate((0.45, 0.4501, 0.4502)):
+        runs = put(runs, "fig4b", "test_accuracy", value, seed)
+    rows = reproduction.table(paper, runs, full_size=True).set_index(["figure", "id"])
+    assert rows.loc["4b", "test_accuracy"]["inside"] == "no"
+    assert rows.loc["4b", "test_accuracy"]["verdict"] == "within"
 
 
 def test_smaller_runs_are_not_compared(paper: Paper) -> None:
-    metrics = printed()
-    put(metrics["fig3"], "training.train_loss", 100)
-    rows = reproduction.table(paper, {(name, 0): measured for name, measured in metrics.items()}, full_size=False)
+    rows = reproduction.table(paper, put(printed_rows(), "fig3", "train_loss", 100), full_size=False)
     assert set(rows["verdict"]) == {"not comparable"}
     text = reproduction.markdown(rows)
-    assert "not comparable" in text and "within" not in text and "OUT" not in text
+    assert "not comparable" in text and "OUT" not in text
 
 
 def test_markdown_counts_what_is_within_and_gives_every_row_and_reason(paper: Paper) -> None:
-    metrics = printed()
-    put(metrics["fig4b"], "training.test_accuracy", 0.5)
-    rows = reproduction.table(paper, {(name, 0): measured for name, measured in metrics.items()}, full_size=True)
+    rows = reproduction.table(paper, put(printed_rows(), "fig4b", "test_accuracy", 0.5), full_size=True)
     text = reproduction.markdown(rows)
     assert f"{len(rows) - 1} of {len(rows)} numbers are within" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == len(rows) + 2
     (out,) = [line for line in lines if "OUT" in line]
-    assert [cell.strip() for cell in out.strip("|").split("|")][:7] == [
-        "4b",
-        "test accuracy",
-        "0.437",
-        "0.5",
-        "+14.4%",
-        "± 0.03",
-        "OUT",
-    ]
+    cells = [cell.strip() for cell in out.strip("|").split("|")]
+    assert cells[:7] == ["4b", "test accuracy", "0.437", "0.5", "+14.4%", "± 0.03", "OUT"]
     for tolerance in paper.tolerances.values():
         assert tolerance.reason in text
-
-
-def test_quantity_is_found_at_its_path() -> None:
-    metrics = {"words": {"sigma": [3, 2.5]}}
-    assert reproduction.quantity(metrics, "words.sigma.0") == 3.0
-    assert reproduction.quantity(metrics, "words.sigma.1") == 2.5
 
 
 @pytest.fixture
@@ -245,7 +254,7 @@ def test_unknown_scale_is_refused(workspace: Path, config: Config) -> None:
 
 
 GOOD = "{relative: 0.1, reason: noise}"
-ROW = "training.test_accuracy: [0.9, t]"
+ROW = "test_accuracy: [0.9, t]"
 
 
 def file(tolerance: str = GOOD, row: str = ROW) -> str:
@@ -275,15 +284,15 @@ def test_small_file_is_read(tmp_path: Path) -> None:
         (file(tolerance="{relative: '0.1', reason: noise}"), "tolerances.t.relative"),
         (file(tolerance="{factor: 1, reason: noise}"), "tolerances.t.factor"),
         (file(tolerance="{percent: 5, reason: noise}"), "tolerances.t.percent: unknown key"),
-        (file(row="training.test_accuracy: 0.9"), "experiments.fig3.training.test_accuracy"),
-        (file(row="training.test_accuracy: [0.9]"), "experiments.fig3.training.test_accuracy"),
-        (file(row="training.test_accuracy: [0.9, t, 1]"), "experiments.fig3.training.test_accuracy"),
-        (file(row="training.test_accuracy: [high, t]"), "experiments.fig3.training.test_accuracy"),
-        (file(row="training.test_accuracy: [.nan, t]"), "experiments.fig3.training.test_accuracy"),
-        (file(row="training.test_accuracy: [0, t]"), "experiments.fig3.training.test_accuracy"),
-        (file(row="training.test_accuracy: [0.9, unknown]"), "unknown"),
-        (file(row="training.test_acuracy: [0.9, t]"), "training.test_acuracy"),
-        (file(row="training.test_accuracy: &a [*a, t]"), ""),
+        (file(row="test_accuracy: 0.9"), "experiments.fig3.test_accuracy"),
+        (file(row="test_accuracy: [0.9]"), "experiments.fig3.test_accuracy"),
+        (file(row="test_accuracy: [0.9, t, 1]"), "experiments.fig3.test_accuracy"),
+        (file(row="test_accuracy: [high, t]"), "experiments.fig3.test_accuracy"),
+        (file(row="test_accuracy: [.nan, t]"), "experiments.fig3.test_accuracy"),
+        (file(row="test_accuracy: [0, t]"), "experiments.fig3.test_accuracy"),
+        (file(row="test_accuracy: [0.9, unknown]"), "unknown"),
+        (file(row="test_acuracy: [0.9, t]"), "test_acuracy"),
+        (file(row="test_accuracy: &a [*a, t]"), ""),
         (file() + "  fig3: {}\n", "duplicate key"),
         (file().encode("utf-16"), "cannot be read"),
     ],

@@ -10,7 +10,6 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 import pytest
-import tables
 import workflow
 from ruamel.yaml import YAML
 
@@ -222,7 +221,9 @@ def answered(text: str, **when: str) -> Study:
     hypotheses = {"harms": {"column": "u_cdnv", "of": {"d": 3}, "above": {"d": 2}}}
     values = {"most": {"column": "u_cdnv", "each": ["d"]}}
     answer = {"when": when, "values": values, "text": text}
-    return Study.model_validate({"question": "?", **grid(["fig3"], {"d": [2, 3]}), "hypotheses": hypotheses, "answer": answer})
+    return Study.model_validate(
+        {"question": "?", **grid(["fig3"], {"d": [2, 3]}), "hypotheses": hypotheses, "answer": answer}
+    )
 
 
 ROWS = pd.DataFrame({"d": [2, 2, 3, 3], "seed": [0, 1, 0, 1], "u_cdnv": [1.0, 2.0, 5.0, 6.0]})
@@ -247,7 +248,12 @@ def test_an_answer_is_shown_only_while_its_verdicts_are_those_it_was_written_for
 def test_a_page_shows_every_hypothesis_with_its_verdict_and_numbers() -> None:
     table = studies.hypotheses_table(studies.say(answered(".", harms="supported"), ROWS))
     assert table.to_dict("records") == [
-        {"expected": "", "verdict": "supported", "settings": 1, "measured": "5.5 (-0.853 to 11.9) against 1.5 (-4.85 to 7.85)"}
+        {
+            "expected": "",
+            "verdict": "supported",
+            "settings": 1,
+            "measured": "5.5 (-0.853 to 11.9) against 1.5 (-4.85 to 7.85)",
+        }
     ]
 
 
@@ -275,7 +281,9 @@ def test_adding_a_study_is_adding_a_file(
 ) -> None:
     """Question, runs and seeds are enough: the rest has defaults, and nobody needs to touch code."""
     monkeypatch.chdir(tmp_path)
-    config = with_studies({"width": {"question": "Does the dimension matter?", **grid(["smoke/fig3+epochs=3"], {"d": [3, 6]}, [0, 1])}})
+    config = with_studies(
+        {"width": {"question": "Does the dimension matter?", **grid(["smoke/fig3+epochs=3"], {"d": [3, 6]}, [0, 1])}}
+    )
     for run in config.study("width"):
         data_stage.make(run)
         train.make(run, quiet=True)
@@ -343,7 +351,9 @@ def test_every_study_has_a_row_for_each_run_with_every_setting(
         assert rows[["training_test_accuracy", "training_train_accuracy"]].stack().between(0, 1).all()
 
 
-def test_every_number_of_a_run_has_a_name_for_readers(made: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_number_of_a_run_has_a_name_for_readers(
+    made: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(made)
     for study in config.studies:
         columns = set(artifacts.read_csv(Path(f"results/smoke/studies/{study}.csv"))) - set(Experiment.model_fields)

@@ -1,7 +1,4 @@
-"""The figures of the studies: named axes, a legend for every mark, intervals, the theory, the same bytes each time.
-
-That of lambda is among those of `test_figures`.
-"""
+"""The figures of the studies: named axes, a legend for every mark, intervals, the theory, the same bytes each time."""
 
 import re
 import warnings
@@ -18,14 +15,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from feature_collapse.evidence import reproduction
-from feature_collapse.evidence.answers import TEST, Estimate, U, onset, paper_numbers, pick
-from feature_collapse.show import paper as figures
+from feature_collapse.evidence.hypotheses import interval
 from feature_collapse.show import studies as study_figures
+from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.studies import Picture
 
 CONFIG = Config(Path(__file__).parents[1] / "config/experiments.yaml")
-STUDIES = [study for study in [*study_figures.FIGURES, "mechanism"] if study != "lambda"]
-ONE_SEED = ["depth_search", "mechanism"]
+PAPER = reproduction.read_paper(Path(__file__).parents[1] / "config/paper.yaml")
+STUDIES = CONFIG.studies
 
 
 def sizes(rows: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
@@ -34,10 +32,13 @@ def sizes(rows: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     return {name: {"met_norm": met, "u_norm": met**2, "z": np.arange(60) % 3} for name in rows["run"]}
 
 
-def draw(study: str) -> Figure:
-    """The figure of a study at toy size, from numbers that are made up."""
-    rows = tables.table(CONFIG, study, "smoke")
-    return study_figures.mechanism(rows, sizes(rows)) if study == "mechanism" else study_figures.FIGURES[study](rows)
+def draw(study: str, scale: str = "smoke") -> Figure:
+    """The figure of a study, from numbers that are made up."""
+    rows, picture = tables.table(CONFIG, study, scale), CONFIG.question(study).picture
+    if picture.draw is None:
+        return study_figures.sweep(rows, picture)
+    needs = {None: [], "paper": [PAPER], "features": [sizes(rows)]}[picture.needs]
+    return vars(study_figures)[picture.draw](rows, *needs)
 
 
 @cache
@@ -48,12 +49,6 @@ def drawn(study: str) -> Figure:
     with warnings.catch_warnings(action="error"):  # for instance of text that does not fit
         figure.draw_without_rendering()
     return figure
-
-
-@pytest.fixture(autouse=True)
-def top(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the paper's numbers are."""
-    monkeypatch.chdir(root)
 
 
 def named(axes: Axes, which: str) -> bool:
@@ -68,7 +63,9 @@ def test_every_axis_is_named(study: str) -> None:
     figure = drawn(study)
     for axes in figure.axes:
         place = axes.get_subplotspec()
-        others = [(other, other.get_subplotspec()) for other in figure.axes]
+        others = [(other, other.get_subplotspec()) for other in figure.axes if other.get_subplotspec()]
+        if not place:  # a colour bar
+            continue
         below = [o for o, at in others if at.colspan == place.colspan and at.rowspan.start >= place.rowspan.start]
         left = [o for o, at in others if at.rowspan == place.rowspan and at.colspan.start <= place.colspan.start]
         assert figure.get_supxlabel() or any(named(other, "x") for other in below)
@@ -82,7 +79,7 @@ def test_names_are_words_not_columns(study: str) -> None:
     assert [text for text in shown if re.search(r"\w{2}_\w|\w_\w{2}", text)] == []
 
 
-@pytest.mark.parametrize("study", [study for study in STUDIES if study != "seeds"])
+@pytest.mark.parametrize("study", [study for study in STUDIES if study not in ("seeds", "mechanism")])
 def test_every_mark_is_explained_in_one_legend(study: str) -> None:
     figure = drawn(study)
     (legend,) = figure.legends
@@ -91,26 +88,26 @@ def test_every_mark_is_explained_in_one_legend(study: str) -> None:
     assert labels
     for label in labels:
         assert any(text.endswith(label) for text in texts)  # of two laws that share a network the legend has both
-    assert (study_figures.BARS in texts) == (study not in ONE_SEED)
 
 
 def test_each_seed_is_a_dot_beside_its_tolerance() -> None:
     figure = drawn("seeds")
     assert "grey: within" in figure.axes[-1].get_xlabel()
-    dots = sum(len(collection.get_offsets()) for axes in figure.axes for collection in axes.collections)
-    paper = sum(len(axes.get_yticks()) for axes in figure.axes)
-    assert dots == 2 * paper  # toy size has two seeds
+    dots = sum(
+        len(line.get_xdata()) for axes in figure.axes for line in axes.get_lines() if line.get_marker() != "None"
+    )
+    assert dots == 2 * sum(len(axes.get_yticks()) for axes in figure.axes)  # toy size has two seeds
 
 
-def test_a_seed_that_gives_classes_the_same_latent_is_set_apart(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(root)
+def test_a_seed_that_gives_classes_the_same_latent_is_set_apart() -> None:
     rows = tables.table(CONFIG, "seeds", "")
-    alone = [collection.get_offsets() for collection in study_figures.FIGURES["seeds"](rows).axes[0].collections]
-    paper = paper_numbers(rows, reproduction.read_paper())
-    of = paper[(paper["seed"] == 2) & (paper["figure"] == "3")]["off"]
-    np.testing.assert_allclose([x for offsets in alone[-len(of) :] for x, _ in offsets], of)
-    assert study_figures.FIGURES["seeds"](rows).legends
-    assert not study_figures.FIGURES["seeds"](rows[rows["seed"] != 2]).legends
+    assert not study_figures.seeds(rows, PAPER).legends
+    rows = rows.assign(distinct_share=[0.9 if seed == 2 else 1.0 for seed in rows["seed"]])
+    figure = study_figures.seeds(rows, PAPER)
+    assert figure.legends
+    numbers = reproduction.by_seed(PAPER, rows)
+    of = numbers[(numbers["seed"] == 2) & (numbers["figure"] == "3")]["off"]
+    np.testing.assert_allclose(sorted(figure.axes[0].get_lines()[-1].get_xdata()), sorted(of))
 
 
 def bars(axes: Axes) -> np.ndarray:
@@ -132,51 +129,52 @@ def points(axes: Axes) -> np.ndarray:
 
 def test_points_are_means_and_bars_their_intervals() -> None:
     rows = tables.table(CONFIG, "tail", "smoke")
-    for axes, measure, unit in zip(drawn("tail").axes, (TEST, U), (100, 1), strict=True):
-        means = [
-            (exponent, Estimate.of(unit * part[measure]))
-            for (exponent, _), part in rows.groupby(["zipf_exponent", "normalisation"])
-        ]
-        np.testing.assert_allclose(bars(axes), sorted((x, e.low, e.high) for x, e in means))
-        marks = {tuple(point) for point in np.round(points(axes), 9)}
-        assert {(x, round(e.mean, 9)) for x, e in means} <= marks
-    assert len(bars(axes)) == 4
+    rows = rows.assign(error=100 * (1 - rows["test_accuracy"]))
+    for axes, measure in zip(drawn("tail").axes, ("error", "u_cdnv"), strict=True):
+        expected = []
+        for (exponent, _), part in rows.groupby(["zipf_exponent", "normalisation"]):
+            low, high = interval(part[measure])
+            expected.append((exponent, float(low), float(high)))
+            assert (exponent, part[measure].mean()) in [pytest.approx(point) for point in points(axes)]
+        np.testing.assert_allclose(bars(axes), sorted(expected))
 
 
 def test_predictions_are_drawn_beside_the_norms() -> None:
-    rows = tables.table(CONFIG, "task", "smoke")
-    norms, errors = (drawn("task").axes[i] for i in (2, 6))  # over K
-    assert errors.get_xlabel() == "latents $K$"
-    at = rows[(rows["K"] != 40) & (rows["normalisation"] == "none")]
+    rows = tables.table(CONFIG, "task", "")
+    figure = draw("task", "")
+    norms, errors = (figure.axes[i] for i in (2, 6))  # over K
+    assert errors.get_xlabel() == "classes $K$"
+    base = {key: rows[key].mode()[0] for key in ("n_c", "L", "d", "eps")}
+    at = rows[(rows["normalisation"] == "none") & np.all([rows[key] == value for key, value in base.items()], axis=0)]
     predicted = at.groupby("K")["predicted_u_norm_mean"].mean()
     curves = [line.get_xydata() for line in norms.get_lines() if line.get_linestyle() == "-" and len(line.get_xdata())]
-    assert any(np.allclose(curve, predicted.reset_index()) for curve in curves)
-    off = 100 * (at["u_norm_mean"] / at["predicted_u_norm_mean"] - 1).groupby(at["K"]).mean()
-    assert any(
-        np.allclose(line.get_xydata(), off.reset_index()) for line in errors.get_lines() if len(line.get_xdata())
-    )
+    assert any(len(curve) == len(predicted) and np.allclose(curve, predicted.reset_index()) for curve in curves)
+    off = (100 * at["u_norm_error"]).groupby(at["K"]).mean().reset_index()
+    lines = [line.get_xydata() for line in errors.get_lines()]
+    assert any(len(line) == len(off) and np.allclose(line, off) for line in lines)
 
 
-def test_norms_of_what_has_not_trained_are_crossed_out() -> None:
-    rows = tables.table(CONFIG, "task", "smoke").assign(training_train_accuracy=1.0)
-    short = (rows["K"] == rows["K"].max()) & (rows["normalisation"] == "none")
-    rows.loc[short, "training_train_accuracy"] = 0.98
-    for trained, count in ((rows[~short], 0), (rows, 2)):  # the words, and the u_kl
-        norms, errors = (study_figures.FIGURES["task"](trained).axes[i] for i in (2, 6))  # over K
-        for axes in (norms, errors):
-            crosses = [line for line in axes.get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
-            assert [list(line.get_xdata()) for line in crosses] == [[rows["K"].max()]] * count
+def test_norms_of_classes_that_share_a_latent_are_empty_marks() -> None:
+    rows = tables.table(CONFIG, "task", "")
+    capped = rows["K"].where(rows["L"] < 8).notna()
+    assert capped.any()
+    norms = study_figures.task(rows).axes[1]  # over L
+    empty = [line for line in norms.get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xdata())]
+    assert [list(line.get_xdata()) for line in empty] == [[5]] * 4
 
 
-def test_the_fitted_onset_is_drawn_through_the_means() -> None:
-    rows = tables.table(CONFIG, "sample_size", "smoke")
-    part = pick(rows, normalisation="none", zipf_exponent=1)
-    fit = onset(part)
-    dashed = [line for axes in drawn("sample_size").axes for line in axes.get_lines() if line.get_linestyle() == "--"]
-    expected = fit.limit + fit.factor * 2.0**-fit.rate
-    assert any(line.get_xydata()[0] == pytest.approx((2, expected)) for line in dashed if len(line.get_xdata()))
-    means = pick(part, fresh=False).groupby("n_spl")[U].mean()
-    assert expected == pytest.approx(means[2], rel=1e-3)
+def test_a_sweep_draws_a_line_for_each_combination_of_what_else_varies() -> None:
+    rows = tables.table(CONFIG, "label_noise", "")
+    figure = study_figures.sweep(rows, Picture(sweep="label_noise", across="n_spl"))
+    assert len(figure.axes) == 4
+    figure = study_figures.sweep(rows, Picture(sweep="label_noise"))
+    names = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"plain network (h), n_spl 5", "with LayerNorm (h*), n_spl 20"} <= names
+
+
+def test_what_is_no_number_is_swept_without_lines() -> None:
+    figure = study_figures.sweep(tables.table(CONFIG, "normalisation", ""), Picture(sweep="normalisation"))
+    assert all(line.get_linestyle() == "None" for line in figure.axes[0].get_lines() if len(line.get_xdata()))
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -184,7 +182,7 @@ def test_no_small_difference_is_blown_up(study: str) -> None:
     for axes in drawn(study).axes:
         for which, label in (("x", axes.get_xlabel()), ("y", axes.get_ylabel())):
             low, high = getattr(axes, f"get_{which}lim")()
-            if "accuracy" in label:
+            if "misclassified" in label:
                 assert low <= 0
                 assert high >= 100
             if "CDNV" in label:
@@ -211,7 +209,7 @@ def test_no_text_lies_on_another_or_outside(study: str) -> None:
 def test_same_rows_give_the_same_bytes(study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 50)  # small, to be quick
     for attempt in ("first", "second"):
-        figures.save(draw(study), tmp_path / attempt / study)
+        artifacts.write_figure(tmp_path / attempt / study, draw(study))
     for suffix in (".pdf", ".png"):
         first, second = (
             (tmp_path / attempt / study).with_suffix(suffix).read_bytes() for attempt in ("first", "second")

@@ -30,7 +30,8 @@ Exit status:
 """
 FILES = """\b
 Files, in the folder from which it is called:
-  config/experiments.yaml   experiments, scales, seeds and studies
+  config/experiments.yaml   experiments, scales and seeds
+  config/studies/           a file for each study
   results/RUN/              the files of a run
   results/, figures/        tables and figures
 

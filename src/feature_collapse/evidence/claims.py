@@ -11,13 +11,15 @@ from feature_collapse.workflow.studies import Claim, OfTable, named
 
 
 def evaluate(claims: Mapping[str, Claim], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row for each claim, by the tables that exist: its verdict, the first one where hypotheses were amended, and how
-    many seeds, each by itself, are on the side of all of its hypotheses."""
+    """One row for each claim, by the tables that exist: its verdict, the first one where hypotheses were amended, and
+    how many seeds, each by itself, are on the side of all of its hypotheses."""
     rows = []
     for name, claim in claims.items():
         hypotheses = claim.amended.hypotheses if claim.amended else claim.hypotheses
         results = [_decide(h, tables) for h in hypotheses]
-        by_seed = [r.seeds for h, r in zip(hypotheses, results, strict=True) if r.findings and "seed" in tables[h.table]]
+        by_seed = [
+            r.seeds for h, r in zip(hypotheses, results, strict=True) if r.findings and "seed" in tables[h.table]
+        ]
         agree = pd.concat(by_seed, axis=1).fillna(True).all(axis=1) if by_seed else pd.Series(dtype=bool)
         rows.append(
             {
@@ -25,7 +27,9 @@ def evaluate(claims: Mapping[str, Claim], tables: Mapping[str, pd.DataFrame]) ->
                 "claim": claim.claim,
                 "source": claim.source,
                 "verdict": _verdict(hypotheses, results),
-                "first verdict": _verdict(h := claim.hypotheses, [_decide(x, tables) for x in h]) if claim.amended else "",
+                "first verdict": _verdict(h := claim.hypotheses, [_decide(x, tables) for x in h])
+                if claim.amended
+                else "",
                 "amended": f"{claim.amended.date}: {claim.amended.why}" if claim.amended else "",
                 "seeds": f"{agree.sum()} of {len(agree)}" if len(agree) else "",
                 "decided by": "; ".join(map(describe, hypotheses)),

@@ -1,12 +1,11 @@
 """What hypotheses come to: one rule for the verdict, for studies and claims alike.
 
-A mean over seeds has its 95 % interval by Student's t, a comparison that of the difference seed by seed, as both sides are
-trained on the same sentences. A hypothesis is supported if its interval lies on its side of the bound, contradicted if it
-lies on the other, and undecided in between. One about several settings (`each`) is supported if it is at every one of them
-(an intersection-union test) and contradicted if it is at any, by intervals that are as much wider as there are settings
-(Bonferroni); with `needs: any` it is the other way round. Of one seed the value decides, and so does each row of a table
-without seeds.
-"""
+A mean over seeds has its 95 % interval by Student's t, a comparison that of the difference seed by seed, as both sides
+are trained on the same sentences. A hypothesis is supported if its interval lies on its side of the bound, contradicted
+if it lies on the other, and undecided in between. One about several settings (`each`) is supported if it is at every
+one of them (an intersection-union test) and contradicted if it is at any, by intervals that are as much wider as there
+are settings (Bonferroni); with `needs: any` it is the other way round. Of one seed the value decides, and so does each
+row of a table without seeds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 def interval(values: ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
-    """Ends of the interval of the mean over seeds, the first axis of `values` (seeds, ...), by Student's t (Student, 1908,
-    https://doi.org/10.1093/biomet/6.1.1). Not a number for one seed, or where a value is missing."""
+    """Ends of the interval of the mean over seeds, the first axis of `values` (seeds, ...), by Student's t (Student,
+    1908, https://doi.org/10.1093/biomet/6.1.1). Not a number for one seed, or where a value is missing."""
     values = np.asarray(values, dtype=float)
     n = len(values)
     if n < 2:
@@ -35,8 +34,8 @@ def interval(values: ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
 
 
 def prediction_interval(values: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
-    """Where one more run of the same kind lies, given `values` (seeds,): mean +- t s sqrt(1 + 1/n). Not a number for one
-    seed."""
+    """Where one more run of the same kind lies, given `values` (seeds,): mean +- t s sqrt(1 + 1/n). Not a number for
+    one seed."""
     values = np.asarray(values, dtype=float)
     n = len(values)
     if n < 2:
@@ -47,9 +46,9 @@ def prediction_interval(values: ArrayLike, level: float = LEVEL) -> tuple[float,
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of a column over seeds. `trials` is the number of sentences behind a test accuracy, 0 for all else: where
-    all of them, or none, are right, seeds have no spread, and the interval is that of a share (Clopper and Pearson, 1934,
-    https://doi.org/10.1093/biomet/26.4.404)."""
+    """The mean of a column over seeds. `trials` is the number of sentences behind a test accuracy, 0 for all else:
+    where all of them, or none, are right, seeds have no spread, and the interval is that of a share (Clopper and
+    Pearson, 1934, https://doi.org/10.1093/biomet/26.4.404)."""
 
     column: str
     values: Array  # (seeds,)
@@ -101,7 +100,9 @@ class Several:
         """Of one, the estimate; of more, their least and largest mean."""
         if len(self.estimates) == 1:
             return format(self.estimates[0], spec)
-        ends = [format(pick(self.estimates, key=lambda e: e.mean), "") for pick in (min, max)] if self.estimates else ["–"]
+        ends = (
+            [format(pick(self.estimates, key=lambda e: e.mean), "") for pick in (min, max)] if self.estimates else ["–"]
+        )
         return ends[0] if len(set(ends)) == 1 else f"{ends[0].removesuffix(' %')} to {ends[-1]}"
 
 
@@ -189,7 +190,9 @@ def decide(hypothesis: Hypothesis, rows: pd.DataFrame) -> Result:
 
 def estimate(quantity: Quantity, rows: pd.DataFrame) -> Estimate:
     """The quantity over the rows, whatever their setting."""
-    trials = int((rows["K"] * rows["n_test"]).sum()) if quantity.column == "test_accuracy" and not quantity.against else 0
+    trials = (
+        int((rows["K"] * rows["n_test"]).sum()) if quantity.column == "test_accuracy" and not quantity.against else 0
+    )
     return Estimate(quantity.column if not quantity.against else "", _by_seed(quantity, rows).to_numpy(float), trials)
 
 
@@ -219,7 +222,8 @@ def _settings(quantity: Quantity, rows: pd.DataFrame) -> Iterator[tuple[Where, p
 
 
 def _by_seed(quantity: Quantity, rows: pd.DataFrame) -> pd.Series:
-    """The quantity of each seed: its mean over the rows, or its rank correlation. Not a number where a value is missing."""
+    """The quantity of each seed: its mean over the rows, or its rank correlation. Not a number where a value is
+    missing."""
     by = rows["seed"] if "seed" in rows else pd.Series(rows.index, rows.index)
     if quantity.against:
         found = {seed: _correlation(part[quantity.column], part[quantity.against]) for seed, part in rows.groupby(by)}

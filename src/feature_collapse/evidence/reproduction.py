@@ -100,7 +100,7 @@ def by_seed(paper: Paper, rows: pd.DataFrame) -> pd.DataFrame:
                     "seed": row["seed"],
                     "off": tolerance.units(number, ours),
                     "within": tolerance.holds(number, ours),
-                    "distinct_share": row["distinct_share"],
+                    "distinct_share": row.get("distinct_share", math.nan),
                 }
             )
     return pd.DataFrame(found)
@@ -108,8 +108,8 @@ def by_seed(paper: Paper, rows: pd.DataFrame) -> pd.DataFrame:
 
 def table(paper: Paper, rows: pd.DataFrame, full_size: bool) -> pd.DataFrame:
     """One row for each number of the paper: that of the first seed with its verdict by the tolerance, how many of the
-    seeds are within it, and the interval in which one more run would lie (Student's t), given the seeds, with whether the
-    paper's number, which is such a run, lies in it."""
+    seeds are within it, and the interval in which one more run would lie (Student's t), given the seeds, with whether
+    the paper's number, which is such a run, lies in it."""
     found = []
     for (figure, column), part in by_seed(paper, rows).groupby(["figure", "id"], sort=False):
         first, n = part.iloc[0], len(part)
@@ -146,8 +146,8 @@ def markdown(rows: pd.DataFrame) -> str:
         spread = comparable[comparable["inside"] != ""]
         if len(spread):
             parts[-1] += (
-                f" {(spread['inside'] == 'yes').sum()} of the {len(spread)} that move with the seed lie in their 95 % prediction"
-                f" interval, given {spread['seeds'].min()} seeds, which is the stronger statement."
+                f" {(spread['inside'] == 'yes').sum()} of the {len(spread)} that move with the seed lie in their 95 % "
+                f"prediction interval, given {spread['seeds'].min()} seeds, which is the stronger statement."
             )
     else:
         parts.append("These runs are smaller than the paper's: their numbers are not comparable, only their kind is.")
@@ -158,10 +158,15 @@ def markdown(rows: pd.DataFrame) -> str:
     )
     shown["seeds within"] = [f"{w} of {n}" for w, n in zip(rows["seeds_within"], rows["seeds"], strict=True)]
     shown["one more run"] = [
-        "" if math.isnan(low) else f"{low:.4g} to {high:.4g}" for low, high in zip(rows["low"], rows["high"], strict=True)
+        "" if math.isnan(low) else f"{low:.4g} to {high:.4g}"
+        for low, high in zip(rows["low"], rows["high"], strict=True)
     ]
     shown = shown.drop(columns=["id", "reason", "seeds", "seeds_within", "low", "high"])
     reasons = rows.groupby("tolerance", sort=False)["reason"].unique()
     lines = [f"- {tolerance}: {'; '.join(why)}." for tolerance, why in reasons.items()]
-    parts += [shown.to_markdown(index=False, disable_numparse=True), "Why each tolerance is what it is:", "\n".join(lines)]
+    parts += [
+        shown.to_markdown(index=False, disable_numparse=True),
+        "Why each tolerance is what it is:",
+        "\n".join(lines),
+    ]
     return "\n\n".join(parts) + "\n"

@@ -17,8 +17,8 @@ FOLLOWS = ("epochs", "lambda_W")  # settings that follow from others: epochs fro
 
 
 def row(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Every setting of a run and every number of its metrics (spectra by their first three values), what is predicted of
-    it where a theorem speaks of it, and what follows from these."""
+    """Every setting of a run and every number of its metrics (spectra by their first three values), what is predicted
+    of it where a theorem speaks of it, and what follows from these."""
     return run.settings | derived(run.experiment, numbers(metrics))
 
 

@@ -19,9 +19,9 @@ NAMES = {
     "fixed_norm": "fixed-norm table",
 }
 DECIDED = (
-    "A verdict is read off the 95 % interval (Student's t) of the mean over seeds, or of the difference seed by seed. A "
-    "hypothesis about several settings is supported if it is at every one, and contradicted if it is at any, by intervals "
-    "widened for their number (Bonferroni). Of one seed the value decides."
+    "A verdict is read off the 95 % interval (Student's t) of the mean over seeds, or of the difference seed by seed. "
+    "A hypothesis about several settings is supported if it is at every one, and contradicted if it is at any, by "
+    "intervals widened for their number (Bonferroni). With one seed the value decides."
 )
 
 

@@ -1,5 +1,5 @@
-"""The figures of the studies. `sweep` draws any study over one of its settings; each other public function draws the study
-that names it in its file, from the table of its runs. Points are means over seeds, bars their 95 % intervals."""
+"""The figures of the studies. `sweep` draws any study over one of its settings; each other public function draws the
+study that names it in its file, from the table of its runs. Points are means over seeds, bars their 95 % intervals."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -55,7 +55,7 @@ def sweep(rows: pd.DataFrame, picture: Picture) -> Figure:
             _lines(axes, part, x, y, styles)
             _values(axes, part[x], picture.scale, (picture.label or x) if axes is spreads or not across else "")
         if across:
-            errors.set_title(f"{across} = {value:g}")
+            errors.set_title(f"{_symbol(across)} = {value:g}")
     _error_axis(columns[0][0], rows)
     _collapse_axis(columns[0][1].yaxis, CDNV_U)
     _legend(figure, columns[0][0], rows)
@@ -63,7 +63,8 @@ def sweep(rows: pd.DataFrame, picture: Picture) -> Figure:
 
 
 def transition(rows: pd.DataFrame) -> Figure:
-    """Mean norm of the words, and test error, over lambda relative to the theory's threshold, with the theory's curve."""
+    """Mean norm of the words, and test error, over lambda relative to the theory's threshold, with the theory's
+    curve."""
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     norms, errors = figure.subplots(1, 2)
     titles = {"uniform": "uniform words (Theorem 1)", "zipf": "Zipf words (Theorem 2)"}
@@ -75,7 +76,9 @@ def transition(rows: pd.DataFrame) -> Figure:
         even = np.geomspace(min(0.9, share.min()), max(1.1, share.max()), 60)
         shares = np.sort([*even, *(1 - np.geomspace(0.3, 1e-4, 30)), 1.0])  # the curve falls to zero as a root does
         curve = [
-            predictions.predict(e.model_copy(update=dict.fromkeys(("lambda_W", "lambda_U"), s * threshold))).mean_norm_words
+            predictions.predict(
+                e.model_copy(update=dict.fromkeys(("lambda_W", "lambda_U"), s * threshold))
+            ).mean_norm_words
             for s in shares.tolist()
         ]
         norms.plot(shares, curve, color=colour, lw=1, label=f"{titles[law]}, predicted")
@@ -94,8 +97,8 @@ def transition(rows: pd.DataFrame) -> Figure:
 
 
 def seeds(rows: pd.DataFrame, paper: reproduction.Paper) -> Figure:
-    """Every number of the paper, as far off as each seed is, in units of its tolerance. A seed that gives some classes the
-    same latent is set apart."""
+    """Every number of the paper, as far off as each seed is, in units of its tolerance. A seed that gives some classes
+    the same latent is set apart."""
     numbers = reproduction.by_seed(paper, rows)
     numbers["quantity"] = numbers["quantity"].str.replace("u_kl", r"$u_{k,\ell}$", regex=False)
     same = numbers["distinct_share"] < 1
@@ -117,7 +120,10 @@ def seeds(rows: pd.DataFrame, paper: reproduction.Paper) -> Figure:
     grid[-1].set_xscale("symlog", linthresh=1, linscale=2)  # what is within is to be seen, however far off another is
     grid[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     grid[-1].xaxis.set_minor_locator(NullLocator())
-    grid[-1].set_xlabel("difference from the paper's number, in units of its tolerance\n(grey: within; linear up to 1, logarithmic beyond)")
+    grid[-1].set_xlabel(
+        "difference from the paper's number, in units of its tolerance\n"
+        "(grey: within; linear up to 1, logarithmic beyond)"
+    )
     if same.any():
         labels = ("a seed", "a seed that gives some classes the same latent")
         for label, (colour, marker, _) in zip(labels, STYLE.values(), strict=False):
@@ -127,8 +133,8 @@ def seeds(rows: pd.DataFrame, paper: reproduction.Paper) -> Figure:
 
 
 def sample_size(rows: pd.DataFrame) -> Figure:
-    """Error and collapse over n_spl, by law, with fresh sentences at the right end; and error against collapse, a mark a
-    run."""
+    """Error and collapse over n_spl, by law, with fresh sentences at the right end; and error against collapse, a mark
+    a run."""
     rows = _with_error(rows).assign(series=rows["normalisation"].replace(NETWORKS))
     sizes = sorted(set(rows.loc[~rows["fresh"].astype(bool), "n_spl"]))
     end = 2.5 * sizes[-1]  # where the limit is drawn
@@ -150,7 +156,14 @@ def sample_size(rows: pd.DataFrame) -> Figure:
     _collapse_axis(panels["0u"].yaxis, CDNV_U)
     for (network, exponent), part in rows.groupby(["series", "zipf_exponent"], sort=False):
         colour, marker, _ = STYLE[network]
-        style = {"ls": "", "marker": marker, "ms": 4, "color": colour, "alpha": 0.8, "mfc": colour if exponent else "none"}
+        style = {
+            "ls": "",
+            "marker": marker,
+            "ms": 4,
+            "color": colour,
+            "alpha": 0.8,
+            "mfc": colour if exponent else "none",
+        }
         panels["all"].plot(part[U], part["error"], **style, label=f"{LAWS[exponent]}, {network}")
     panels["all"].set(xscale="log")
     panels["all"].set_title("all runs")
@@ -173,7 +186,9 @@ def normalisation(rows: pd.DataFrame) -> Figure:
             axes.plot(values, [y] * len(values), color=COLOURS[1], marker="o", ls="", ms=4, alpha=0.6, mew=0)
             low, high = interval(values)
             mean = values.mean()
-            axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], color=COLOURS[0], marker="|", ms=9, capsize=2, lw=1)
+            axes.errorbar(
+                mean, y, xerr=[[mean - low], [high - mean]], color=COLOURS[0], marker="|", ms=9, capsize=2, lw=1
+            )
         axes.set_ylim(-0.6, len(kinds) - 0.4)
     panels[0].set_yticks(range(len(kinds)), [names[kind] for kind in kinds])
     _error_scale(panels[0], "x", rows)
@@ -188,8 +203,8 @@ def normalisation(rows: pd.DataFrame) -> Figure:
 
 
 def task(rows: pd.DataFrame) -> Figure:
-    """Norms, predicted (lines) and measured, over each setting that varies, and how far apart they are. Where some classes
-    have the same latent the mark is empty: no network can tell them apart."""
+    """Norms, predicted (lines) and measured, over each setting that varies, and how far apart they are. Where some
+    classes have the same latent the mark is empty: no network can tell them apart."""
     labels = {"n_c": "concepts $n_c$", "L": "words in a sentence $L$", "K": "classes $K$", "d": "dimension $d$"}
     series = {
         ("none", "words"): (f"words, {PLAIN}", *MORE[0]),
@@ -253,7 +268,8 @@ def depth(rows: pd.DataFrame) -> Figure:
         spreads.set_xticks(range(len(columns)), columns.values(), rotation=45, ha="right", rotation_mode="anchor")
         spreads.set_xlim(-0.5, len(columns) - 0.5)
         spreads.set_title(name, fontsize="small")
-        errors.set(xlim=(-0.5, 0.5), xticks=[])
+        errors.set_xlim(-0.4, 0.4)
+        errors.set_xticks([-0.12, 0.12], ["plain", "LayerNorm"], rotation=45, ha="right", rotation_mode="anchor")
     grid[0, 0].set(yscale="log")
     _collapse_axis(grid[0, 0].yaxis, "CDNV")
     _error_axis(grid[1, 0], rows)
@@ -296,15 +312,17 @@ def initial_scale(rows: pd.DataFrame) -> Figure:
 
 
 def mechanism(rows: pd.DataFrame, features: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Norm of each u_kl against the mean norm of the words that it met in training, both relative to their means, and the
-    medians of tenths. `features` holds `met_norm` and `u_norm` (K L,) of the run of each row, by its name; of several seeds
-    the first is drawn."""
+    """Norm of each u_kl against the mean norm of the words that it met in training, both relative to their means, and
+    the medians of tenths. `features` holds `met_norm` and `u_norm` (K L,) of the run of each row, by its name; of
+    several seeds the first is drawn."""
     rows = rows.drop_duplicates("normalisation")
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     panels = figure.subplots(1, len(rows), sharex=True, sharey=True, squeeze=False)[0]
     pairs = []
     for _, row in rows.iterrows():
-        pairs.append([features[row["run"]][key] / np.nanmean(features[row["run"]][key]) for key in ("met_norm", "u_norm")])
+        pairs.append(
+            [features[row["run"]][key] / np.nanmean(features[row["run"]][key]) for key in ("met_norm", "u_norm")]
+        )
     extent = [bound for i in (0, 1) for bound in (min(p[i].min() for p in pairs), max(p[i].max() for p in pairs))]
     for axes, (met, u), (_, row) in zip(panels, pairs, rows.iterrows(), strict=True):
         style = {"gridsize": 50, "bins": "log", "cmap": "Blues", "mincnt": 1, "linewidths": 0, "rasterized": True}
@@ -334,6 +352,12 @@ def _series(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
         names = [NETWORKS.get(network, NAMES.get(network, network))] if network else []
         found.append(", ".join([*names, *([named(row)] if row else [])]) or "all runs")
     return found
+
+
+def _symbol(setting: str) -> str:
+    """n_spl with a subscript."""
+    name, _, index = setting.partition("_")
+    return rf"${name}_\mathrm{{{index}}}$" if index else f"${name}$"
 
 
 def _styles(series: pd.Series) -> Styles:

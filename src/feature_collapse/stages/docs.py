@@ -176,9 +176,10 @@ def studies_page(config: Config) -> str:
     minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
     parts = [
         "# Questions of the paper's readers, answered",
-        "A study is a grid of runs around the paper's experiments, made by the same rules, and described in one file of "
-        f"`config/studies/`: question, runs, and what was expected of them. {DECIDED} An answer is written by a person, "
-        "its numbers are filled in from the table, and it is shown only while the verdicts are those it was written for.",
+        "A study is a grid of runs around the paper's experiments, made by the same rules, and described in one file "
+        f"of `config/studies/`: question, runs, and what was expected of them. {DECIDED} A person wrote the answers; "
+        "their numbers are filled in from the tables, and each is shown only while the verdicts are those it was "
+        "written for.",
     ]
     missing = []
     for name in config.studies:

@@ -61,7 +61,8 @@ def changes(history: pd.DataFrame, snapshots: Mapping[str, np.ndarray]) -> dict[
     if "words" in snapshots:
         ends = [torch.from_numpy(snapshots["words"][i]) for i in _last_fifth(snapshots["epoch"])]
         before, after = (principal_components(words)[0][2:3] for words in ends)
-        found |= {"words_sigma_3_change": float(b / a - 1) for a, b in zip(before, after, strict=True)}
+        if len(before):
+            found["words_sigma_3_change"] = float(after / before - 1)
     return found
 
 

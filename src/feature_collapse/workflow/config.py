@@ -95,8 +95,8 @@ def read_claims(path: Path = CLAIMS_FILE) -> dict[str, Claim]:
 
 
 class Config:
-    """The experiments of `config/experiments.yaml` and the studies of `config/studies/`, all of them checked when they are
-    read."""
+    """The experiments of `config/experiments.yaml` and the studies of `config/studies/`, all of them checked when they
+    are read."""
 
     def __init__(self, path: Path = CONFIG_FILE):
         """Read `path`. Raises ConfigError naming the file, the key and what would be right."""

@@ -1,5 +1,5 @@
-"""What the numbers of a run are called for readers, and how they are written. A column of a table of runs is named by its
-id, which is the key everywhere; its label is for pages and figures."""
+"""What the numbers of a run are called for readers, and how they are written. A column of a table of runs is named by
+its id, which is the key everywhere; its label is for pages and figures."""
 
 import math
 import re
@@ -65,7 +65,10 @@ WHOLE = {
     "optimality_gap_gap": Measure("objective above its global minimum, at most"),
     "optimality_gap_value": Measure("objective on the training sentences"),
     "optimality_gap_bound": Measure("lower bound of the global minimum"),
-    **{f"optimality_gap_sigma_{i}": Measure(f"singular value {i} of the gradient, relative to lambda") for i in (1, 2, 3)},
+    **{
+        f"optimality_gap_sigma_{i}": Measure(f"singular value {i} of the gradient, relative to lambda")
+        for i in (1, 2, 3)
+    },
 }
 
 
@@ -84,7 +87,8 @@ def known(column: str) -> bool:
 
 
 def written(column: str, value: float, unit: bool = True) -> str:
-    """A value as it stands on a page: 75.0 %, +0.45 %, 0.0268. Accuracies near 100 % get the digits that tell them from it."""
+    """A value as it stands on a page: 75.0 %, +0.45 %, 0.0268. Accuracies near 100 % get the digits that tell them from
+    it."""
     form = measure(column).form if known(column) else "number"
     if not math.isfinite(value):
         return "–"

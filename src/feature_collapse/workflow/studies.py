@@ -1,10 +1,10 @@
-"""What is asked: the shape of a study (`config/studies/NAME.yaml`) and of a claim (`config/claims.yaml`), whose hypotheses
-have one grammar. `evidence.hypotheses` decides them.
+"""What is asked: the shape of a study (`config/studies/NAME.yaml`) and of a claim (`config/claims.yaml`), whose
+hypotheses have one grammar. `evidence.hypotheses` decides them.
 
-A hypothesis names a column, the rows it is about (`of`), and either a bound (`at_least`, `at_most`, `within`) or the rows
-it is compared with (`above`, `below`): those of the same setting but for what is given there. With `each` it is decided at
-every setting of those columns. Rows are picked by `column: value`, `column: [values]` or `column: {above: value}`.
-"""
+A hypothesis names a column, the rows it is about (`of`), and either a bound (`at_least`, `at_most`, `within`) or the
+rows it is compared with (`above`, `below`): those of the same setting but for what is given there. With `each` it is
+decided at every setting of those columns. Rows are picked by `column: value`, `column: [values]` or `column: {above:
+value}`."""
 
 import ast
 import datetime
@@ -98,8 +98,8 @@ class Hypothesis(Quantity):
 
 
 class Answer(Entry):
-    """What a person has written in answer: shown while the verdicts are those of `when`. In the text `{id.of}` is what a
-    hypothesis measured, `{id.other}` what it compared that with, `{id.difference}` their difference over seeds and
+    """What a person has written in answer: shown while the verdicts are those of `when`. In the text `{id.of}` is what
+    a hypothesis measured, `{id.other}` what it compared that with, `{id.difference}` their difference over seeds and
     `{id.exceptions}` the settings at which it is contradicted; `{name}` is one of `values`."""
 
     when: dict[str, Verdict]
@@ -118,7 +118,9 @@ class Picture(Entry):
     scale: Literal["linear", "log", "symlog"] = "linear"
     across: str | None = None  # a column of panels for each value of this setting
     draw: str | None = None
-    needs: Literal["features", "paper"] | None = None  # what else it is drawn from: features.safetensors of every run, paper.yaml
+    needs: Literal["features", "paper"] | None = (
+        None  # what else it is drawn from: features.safetensors of every run, paper.yaml
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -204,8 +206,8 @@ class Amendment(Entry):
 
 
 class Claim(Entry):
-    """A sentence of the paper, where it stands, and the hypotheses that decide it; `remark` is what is to be said of the
-    outcome."""
+    """A sentence of the paper, where it stands, and the hypotheses that decide it; `remark` is what is to be said of
+    the outcome."""
 
     claim: str
     source: str
