@@ -29,7 +29,7 @@ def metrics(e: Experiment, seed: int) -> dict:
         **dict.fromkeys(("words", "words_weighted_by_mu", "u"), part),
         "objective": {"value": 1.0},
         **dict.fromkeys(("alignment", "alignment_weighted_by_mu", "norm_follows_mu", "u_norm_follows_met"), 0.8),
-        "distinct_share": 0.7 if e.L < 8 else 1.0,
+        "distinct_latents_drawn": round(e.K * (0.7 if e.L < 8 else 1)),
         "layers": [{"cdnv": collapse}] * {"mlp1": 1, "mlp2": 2, "transformer": 2}.get(e.architecture, 0),
     }
 

@@ -188,7 +188,9 @@ def test_a_row_has_every_setting_every_measure_and_the_prediction(config: Config
     part = {"sigma": [3.0, 2.0, 1.0, 0.5], "cdnv": 0.1, "norm_mean": 0.6}
     training = {"test_accuracy": 0.9, "peak_test_accuracy": 0.95}
     metrics = {"training": training, "words": part, "u": part, "objective": {"value": 2.0}}
-    found = row(run, metrics | {"layers": [{"cdnv": 0.3}, {"cdnv": 0.2}], "distinct_share": 0.9, "alignment": None})
+    found = row(
+        run, metrics | {"layers": [{"cdnv": 0.3}, {"cdnv": 0.2}], "distinct_latents_drawn": 45, "alignment": None}
+    )
     assert found.items() >= {"run": run.name, "seed": 3, "experiment": "fig3", **run.experiment.model_dump()}.items()
     assert (found["words_sigma_1"], found["u_sigma_3"], found["words_cdnv"]) == (3.0, 1.0, 0.1)
     assert (found["layer1_cdnv"], found["last_layer_cdnv"]) == (0.3, 0.2)

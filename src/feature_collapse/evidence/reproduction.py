@@ -114,6 +114,8 @@ def table(paper: Paper, rows: pd.DataFrame, full_size: bool) -> pd.DataFrame:
     for (figure, column), part in by_seed(paper, rows).groupby(["figure", "id"], sort=False):
         first, n = part.iloc[0], len(part)
         low, high = prediction_interval(part["ours"])
+        if measure(str(column)).form == "percent":
+            low, high = max(low, 0.0), min(high, 1.0)
         number = first["paper"]
         found.append(
             {
@@ -157,11 +159,12 @@ def markdown(rows: pd.DataFrame) -> str:
         deviation=rows["deviation"].map("{:+.1%}".format),
     )
     shown["seeds within"] = [f"{w} of {n}" for w, n in zip(rows["seeds_within"], rows["seeds"], strict=True)]
-    shown["one more run"] = [
+    shown["95 % of runs"] = [
         "" if math.isnan(low) else f"{low:.4g} to {high:.4g}"
         for low, high in zip(rows["low"], rows["high"], strict=True)
     ]
-    shown = shown.drop(columns=["id", "reason", "seeds", "seeds_within", "low", "high"])
+    shown["the paper's"] = rows["inside"].map({"yes": "inside", "no": "OUTSIDE", "": ""})
+    shown = shown.drop(columns=["id", "reason", "seeds", "seeds_within", "low", "high", "inside"])
     reasons = rows.groupby("tolerance", sort=False)["reason"].unique()
     lines = [f"- {tolerance}: {'; '.join(why)}." for tolerance, why in reasons.items()]
     parts += [

@@ -56,9 +56,11 @@ def numbers(metrics: dict[str, Any]) -> dict[str, float]:
 def derived(e: Experiment, found: dict[str, float]) -> dict[str, Any]:
     """The numbers with those that follow from them."""
     get = found.get
+    share = get("distinct_latents_drawn", math.nan) / e.K
     found = found | {
+        "distinct_share": share,
         "fall_from_peak": get("peak_test_accuracy", math.nan) - get("test_accuracy", math.nan),
-        "accuracy_of_possible": get("test_accuracy", math.nan) / get("distinct_share", math.nan),
+        "accuracy_of_possible": get("test_accuracy", math.nan) / share,
         "growth": get("words_norm_mean", math.nan) / (e.init_scale_W * math.sqrt(e.d)),
     }
     try:

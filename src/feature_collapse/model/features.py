@@ -238,7 +238,6 @@ def extract(
         "norm_follows_mu": rank_correlation(mu, words_norm),
         "u_norm_follows_met": rank_correlation(met_norm[met_norm.isfinite()], u_norm[met_norm.isfinite()]),
         "objective": objective(e, network, data, seed),
-        "distinct_share": len(data["Z"].unique(dim=0)) / e.K,
         "alignment": alignment(words, concepts, u, z),
         "alignment_weighted_by_mu": alignment(words, concepts, u, z, mu),
         "layers": [

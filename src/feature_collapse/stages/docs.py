@@ -155,7 +155,7 @@ def summary_block() -> str:
     )
     whole = figures_table({"all": list(runs["run"])}, runs.set_index("run")["cpu_seconds"].to_dict()).iloc[0]
     within = numbers["verdict"] == "within"
-    verdicts = claims["verdict"].str.partition(":")[0]
+    verdicts = claims["verdict"].str.replace(r"not run.*", "not run", regex=True)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.value_counts().items())
     contradicted = "".join(f"\n  - {claim}" for claim in claims.loc[verdicts == "contradicted", "claim"])
     return "\n".join(
