@@ -14,7 +14,8 @@ import workflow
 from hypothesis import settings
 
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import Run
 
 ROOT = Path(__file__).parents[1]
 

@@ -23,7 +23,8 @@ from feature_collapse.show import animation
 from feature_collapse.show.style import concept_colour
 from feature_collapse.show.trajectories import Trajectory
 from feature_collapse.stages import animation as animation_stage
-from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import Run
 
 
 @pytest.fixture(scope="module", autouse=True)

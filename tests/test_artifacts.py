@@ -24,7 +24,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
-from feature_collapse.workflow.config import Run
+from feature_collapse.workflow.run import Run
 
 ARRAYS = {"W": np.arange(12, dtype=np.float32).reshape(4, 3), "z": np.array([0, 2, 1], dtype=np.uint8)}
 CONTENT = {"loss": 0.1, "tiny": 1e-05, "sigma": [3.0, 2.5], "name": "h*", "nothing": None}

@@ -12,7 +12,7 @@ from feature_collapse.model import data
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.stages import data as data_stage
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Run
+from feature_collapse.workflow.run import Run
 
 LAWS = {"uniform": {"mu": "uniform"}, "zipf": {"mu": "zipf"}, "zipf 0.5": {"mu": "zipf", "zipf_exponent": 0.5}}
 UNLIKELY = 1e-4  # a p-value below this in one of the few dozen tests here is no accident; the seeds are fixed

@@ -28,8 +28,9 @@ from feature_collapse.show.style import MARKERS
 from feature_collapse.show.trajectories import Trajectory
 from feature_collapse.stages import explorer as stage
 from feature_collapse.theory import predictions
-from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.figures import Figures
+from feature_collapse.workflow.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from feature_collapse.stages import train
 from feature_collapse.theory.certificate import optimality_gap
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
-from feature_collapse.workflow.config import Run
+from feature_collapse.workflow.run import Run
 
 seeds = st.integers(0, 10**6)
 

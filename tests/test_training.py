@@ -32,7 +32,8 @@ from feature_collapse.model.training import AutogradStep, FusedStep, Training, T
 from feature_collapse.stages import data as data_stage
 from feature_collapse.stages import train
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import Run
 
 INITIAL = {"init_scale_W": 1, "init_scale_U": 1, "init_scale_layers": 1}
 

@@ -11,7 +11,8 @@ from feature_collapse.evidence.hypotheses import interval
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.theory import predictions
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import Run
 
 FOLLOWS = ("epochs", "lambda_W")  # settings that follow from others: epochs from the steps, lambda_W from the network
 

@@ -17,7 +17,8 @@ import torch
 
 from feature_collapse.model import data, text
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import ConfigError, Run
+from feature_collapse.workflow.config import ConfigError
+from feature_collapse.workflow.run import Run
 
 CORPUS = Path("corpus")
 

@@ -21,7 +21,7 @@ from feature_collapse.model.features import extract, half_way, losses_within, pr
 from feature_collapse.model.networks import Network
 from feature_collapse.theory.certificate import optimality_gap
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Run
+from feature_collapse.workflow.run import Run
 
 
 def make(run: Run) -> None:

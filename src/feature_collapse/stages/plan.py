@@ -14,8 +14,9 @@ import torch
 
 from feature_collapse.model import products
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.workflow.config import Config, Run
+from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.resources import makespan
+from feature_collapse.workflow.run import Run
 
 OVERHEAD = 1.3  # a step with all that is recorded, relative to its three matrix products alone
 

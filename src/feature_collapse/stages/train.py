@@ -31,8 +31,8 @@ import torch
 
 from feature_collapse.model.training import Training
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Run
 from feature_collapse.workflow.progress import Progress
+from feature_collapse.workflow.run import Run
 
 CHECKPOINT_SECONDS = 60
 

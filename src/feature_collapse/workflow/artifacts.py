@@ -22,7 +22,7 @@ import safetensors
 import safetensors.numpy
 
 from feature_collapse.model.arithmetic import ARITHMETIC
-from feature_collapse.workflow.config import Run
+from feature_collapse.workflow.run import Run
 
 if TYPE_CHECKING:  # most of what reads and writes artifacts draws nothing
     from matplotlib.figure import Figure

@@ -5,7 +5,6 @@ A run is named `[scale/]experiment[+key=value...]/seedN`, for instance `fig4b/se
 """
 
 import re
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from ruamel.yaml import YAML
 
 from feature_collapse.model.experiment import Experiment
+from feature_collapse.workflow.run import Run
 from feature_collapse.workflow.studies import Claim, Seed, Study
 
 CONFIG_FILE = Path("config/experiments.yaml")
@@ -51,26 +51,6 @@ class _File(BaseModel):
                 if experiment not in self.experiments:
                     raise ValueError(f"scales.{name}.leave_out: no experiment {experiment!r}")
         return self
-
-
-@dataclass(frozen=True)
-class Run:
-    """One experiment with one seed, resolved: `name` is also its folder below `results/`."""
-
-    name: str
-    scale: str
-    experiment: Experiment
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        return Path("results") / self.name
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a row of a table has of a run: its name, its seed, the experiment it is a variant of, every setting."""
-        base = self.name.split("/")[-2].partition("+")[0]
-        return {"run": self.name, "seed": self.seed, "experiment": base, **self.experiment.model_dump()}
 
 
 def read_yaml(path: Path, shape: Any) -> Any:
