@@ -25,7 +25,8 @@ def test_vertices_are_where_collapsed_words_are_drawn(tiny: Callable[..., Experi
 
 
 def test_directions_are_equiangular() -> None:
-    assert pytest.approx(1.5 * np.eye(3) - 0.5) == DIRECTIONS @ DIRECTIONS.T
+    cosines = DIRECTIONS @ DIRECTIONS.T
+    assert cosines == pytest.approx(1.5 * np.eye(3) - 0.5)
 
 
 def test_there_is_no_vertex_where_theory_predicts_none(tiny: Callable[..., Experiment]) -> None:

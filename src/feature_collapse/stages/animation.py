@@ -1,6 +1,6 @@
 """Show the words moving through training.
 
-The experiments stand side by side, with one picture for each record of their histories.
+The experiments stand side by side, their time logarithmic.
 
 \b
 Reads:    snapshots.safetensors, features.safetensors, history.csv and
@@ -27,11 +27,11 @@ def make(scale: str, config: Config, quiet: bool = False) -> None:
     entry = figures.figures["collapse"]
     shown = {}
     for name, run in figures.runs("collapse", scale).items():
-        title = f"{entry.of[name]}\n{describe(run.experiment)}"
+        title = f"{entry.of[name]}\n{describe(run.experiment)}".replace(", $", "\n$")
         shown[title] = trajectory(run.experiment, artifacts.read(run, entry.reads))
     pictures, stem = list(frames(shown, quiet)), Path("figures") / scale / "collapse"
     with artifacts.atomic(stem.with_suffix(".gif")) as temporary:
-        write_gif(pictures, temporary)
+        write_gif(pictures, max(t.experiment.n_c for t in shown.values()), temporary)
     with artifacts.atomic(stem.with_suffix(".mp4")) as temporary:
         write_mp4(pictures, temporary)
     artifacts.write_text(stem.with_suffix(".svg"), as_svg(stem.with_suffix(".gif").read_bytes()))
