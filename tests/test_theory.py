@@ -212,11 +212,11 @@ def test_type_iii_against_brute_force(n_c, L, K, exponent, share):
 @pytest.mark.parametrize(("n_c", "L", "K"), [(3, 3, 10), (2, 4, 16), (4, 1, 3), (3, 2, 8)])
 def test_expected_risk_and_its_derivatives(n_c, L, K):
     x, mu, a = np.array([0.3, 1.0, 4.0]), np.array([0.2, 0.5, 0.3]), n_c / (n_c - 1)
-    risk, gradient, hessian = theory._expected_risk(x, n_c, L, K, mu)
+    risk, gradient, hessian = theory.expected_risk(x, n_c, L, K, mu)
     assert risk == pytest.approx(risk_of_sequences(x / a, 1.0, n_c, L, K, mu), rel=1e-13)
     steps = 1e-5 * np.eye(3)
-    ahead = [theory._expected_risk(x + step, n_c, L, K, mu) for step in steps]
-    behind = [theory._expected_risk(x - step, n_c, L, K, mu) for step in steps]
+    ahead = [theory.expected_risk(x + step, n_c, L, K, mu) for step in steps]
+    behind = [theory.expected_risk(x - step, n_c, L, K, mu) for step in steps]
     for order, derivative in ((0, gradient), (1, hessian())):
         differences = [(u[order] - v[order]) / 2e-5 for u, v in zip(ahead, behind, strict=True)]
         assert derivative == pytest.approx(np.array(differences), rel=1e-6, abs=1e-9)

@@ -1,6 +1,7 @@
 """Compare the runs with what the theorems predict.
 
-Theorems 1 and 3, and type III in the place of Theorem 2, predict norms, singular values and losses of a run.
+Theorems 1 and 3, and type III in the place of Theorem 2, predict norms, singular values and losses of a run. The flow
+from the start predicts when its loss falls, and duality bounds how far it can be above the global minimum.
 
 \b
 Reads:    metrics.json of every run
@@ -22,6 +23,6 @@ def make(scale: str, config: Config) -> None:
     rows = []
     for (experiment, seed), run in config.runs(scale).items():
         metrics = artifacts.read_json(run.folder / "metrics.json", run)
-        rows += [{"experiment": experiment, "seed": seed, **row} for row in compare(run.experiment, metrics)]
+        rows += [{"experiment": experiment, "seed": seed, **row} for row in compare(run.experiment, metrics, seed)]
     table = pd.DataFrame(rows)
     tables.write_table(Path("results") / scale / "theory", table, markdown(table))

@@ -82,7 +82,7 @@ def theorem1(n_c: int, n_w: int, L: int, K: int, lam: float) -> TypeI:
     all are 0 from `theorem1_threshold` on. Relative accuracy 1e-9. Raises ValueError naming a
     parameter out of its range.
     """
-    (n_c, L, K, n_w), lam = _sizes(n_c, L, K, n_w=n_w), _positive("lam", lam)
+    (n_c, L, K, n_w), lam = checked_sizes(n_c, L, K, n_w=n_w), _positive("lam", lam)
     # In s = eta t, the slope of H is lambda / eta - exp(_log_slope(s)), the latter falling in s.
     log_eta = _log_eta(1 / n_w, n_c, L, K)
     target = math.log(lam) - log_eta
@@ -102,7 +102,7 @@ def theorem1_threshold(n_c: int, n_w: int, L: int, K: int) -> float:
     H is strictly convex and `H'(0) = lambda - threshold`, so that at the threshold itself tau = 0.
     Raises ValueError naming a parameter out of its range.
     """
-    n_c, L, K, n_w = _sizes(n_c, L, K, n_w=n_w)
+    n_c, L, K, n_w = checked_sizes(n_c, L, K, n_w=n_w)
     return math.exp((math.log(L) - math.log(n_w) - math.log(K)) / 2) * _seen(n_c, L, K)
 
 
@@ -113,7 +113,7 @@ def risk_h(t: ArrayLike, n_c: int, n_w: int, L: int, K: int, lam: float) -> Arra
     `c' = sqrt(t / (K L))` (Theorem 1). `t` >= 0 of any shape, result of the same. Raises ValueError
     naming a parameter out of its range.
     """
-    (n_c, L, K, n_w), lam = _sizes(n_c, L, K, n_w=n_w), _positive("lam", lam)
+    (n_c, L, K, n_w), lam = checked_sizes(n_c, L, K, n_w=n_w), _positive("lam", lam)
     t = _numbers("t", t, least=0)
     return _cross_entropy(math.exp(_log_eta(1 / n_w, n_c, L, K)) * t, n_c, L, K) + lam * t
 
@@ -125,7 +125,7 @@ def theorem3(n_c: int, L: int, K: int, d: int, lam: float) -> TypeII:
     Relative accuracy 1e-9. Raises ValueError naming a parameter out of its range: d is at least
     n_c, or there are no mean-zero equiangular vectors.
     """
-    (n_c, L, K, d), lam = _sizes(n_c, L, K, d=d), _positive("lam", lam)
+    (n_c, L, K, d), lam = checked_sizes(n_c, L, K, d=d), _positive("lam", lam)
     _room("d", d, n_c)
     log_eta = _log_eta(d, n_c, L, K)
     target = math.log(lam) - 2 * log_eta
@@ -151,7 +151,7 @@ def risk_h_star(t: ArrayLike, n_c: int, L: int, K: int, d: int, lam: float) -> A
     True risk plus penalty of h* at the type II with `c = t / sqrt(K L)` (Theorem 3). `t` >= 0 of
     any shape, result of the same. Raises ValueError naming a parameter out of its range.
     """
-    (n_c, L, K, d), lam = _sizes(n_c, L, K, d=d), _positive("lam", lam)
+    (n_c, L, K, d), lam = checked_sizes(n_c, L, K, d=d), _positive("lam", lam)
     t = _numbers("t", t, least=0)
     return _cross_entropy(math.exp(_log_eta(d, n_c, L, K)) * t, n_c, L, K) + lam / 2 * t**2
 
@@ -164,7 +164,7 @@ def type_iii_threshold(n_c: int, L: int, K: int, mu: ArrayLike) -> float:
     at most kappa. For K = n_c^L it is the condition of Theorem 2, for uniform mu the threshold of
     Theorem 1. Raises ValueError naming a parameter out of its range.
     """
-    (n_c, L, K), mu = _sizes(n_c, L, K), _law(mu)
+    (n_c, L, K), mu = checked_sizes(n_c, L, K), checked_law(mu)
     scale = math.exp((math.log(L) - math.log(n_c) - math.log(K)) / 2)
     return float(np.linalg.norm(mu)) * scale * _seen(n_c, L, K)
 
@@ -183,7 +183,7 @@ def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
     Relative accuracy 1e-7 in each r_beta if lambda > 1e-8. Works on matrices (s_c, s_c). Raises
     ValueError naming a parameter out of its range, and ArithmeticError if it does not converge.
     """
-    (n_c, L, K), mu, lam = _sizes(n_c, L, K), _law(mu), _positive("lam", lam)
+    (n_c, L, K), mu, lam = checked_sizes(n_c, L, K), checked_law(mu), _positive("lam", lam)
     a = n_c / (n_c - 1)
     kappa = lam / a * math.exp((math.log(n_c) + math.log(K) + math.log(L)) / 2)
 
@@ -193,7 +193,7 @@ def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
     def slope_along_curve(t: float) -> float:
         x = lambertw(t * mu).real
         unit = (x if t else mu) / np.linalg.norm(x if t else mu)
-        return (_expected_risk(x, n_c, L, K, mu)[1] + kappa * unit) @ (unit / (1 + x))
+        return (expected_risk(x, n_c, L, K, mu)[1] + kappa * unit) @ (unit / (1 + x))
 
     # Within rounding of the threshold it counts as reached.
     if lam >= (1 - 1e-14) * type_iii_threshold(n_c, L, K, mu):
@@ -203,7 +203,7 @@ def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
     while slope_along_curve(end) < 0:
         end *= 10
     x = lambertw(_root(slope_along_curve, 0.0, end) * mu).real
-    risk, gradient, hessian = _expected_risk(x, n_c, L, K, mu)
+    risk, gradient, hessian = expected_risk(x, n_c, L, K, mu)
     for _ in range(200):
         size = np.linalg.norm(x)
         slope = gradient + kappa * x / size
@@ -212,7 +212,7 @@ def type_iii(n_c: int, L: int, K: int, mu: ArrayLike, lam: float) -> TypeIII:
         value, length = risk + kappa * size, 1 / max(1.0, np.abs(step).max())
         while True:
             trial = x + length * step
-            risk, gradient, hessian = _expected_risk(trial, n_c, L, K, mu)
+            risk, gradient, hessian = expected_risk(trial, n_c, L, K, mu)
             # The slack lets full steps through once the value has converged to rounding.
             bound = value + 1e-4 * length * (slope @ step) + 1e-13 * L
             if risk + kappa * np.linalg.norm(trial) <= bound:
@@ -236,7 +236,7 @@ def theorem2_residual(n_c: int, L: int, mu: ArrayLike, lam: float, r: ArrayLike,
     `sum_beta (r_beta / c)^2 / (L n_c^{L-1}) - 1`. Raises ValueError naming a parameter out of its
     range.
     """
-    (n_c, L, _), mu, lam, c = _sizes(n_c, L, 2), _law(mu), _positive("lam", lam), _positive("c", c)
+    (n_c, L, _), mu, lam, c = checked_sizes(n_c, L, 2), checked_law(mu), _positive("lam", lam), _positive("c", c)
     r = _numbers("r", r, least=0)
     if r.shape != mu.shape:
         raise ValueError(f"r: has the shape {r.shape}, and mu {mu.shape}")
@@ -264,7 +264,7 @@ def predict(
     spread evenly over the concepts, they are `c sqrt(K L / (n_c - 1))`. Raises ValueError naming a
     parameter out of its range.
     """
-    (n_c, L, K, n_w, d), mu = _sizes(n_c, L, K, n_w=n_w, d=d), _law(mu)
+    (n_c, L, K, n_w, d), mu = checked_sizes(n_c, L, K, n_w=n_w, d=d), checked_law(mu)
     if n_w != n_c * len(mu):
         raise ValueError(f"n_w: {n_w} words are not {n_c} concepts of the {len(mu)} that mu has")
     _room("d", d + 1, n_c)
@@ -294,14 +294,14 @@ def equiangular(n_c: int, d: int) -> Array:
 
     Raises ValueError naming a parameter out of its range: d is at least n_c, or there are none.
     """
-    n_c, _, _, d = _sizes(n_c, 1, 2, d=d)
+    n_c, _, _, d = checked_sizes(n_c, 1, 2, d=d)
     _room("d", d, n_c)
     f = np.zeros((n_c, d))
     f[:, :n_c] = np.eye(n_c) - 1 / n_c
     return f * math.sqrt(n_c / (n_c - 1))
 
 
-def _expected_risk(
+def expected_risk(
     x: Array,
     n_c: int,
     L: int,
@@ -377,7 +377,7 @@ def _root(function: Callable[[float], float], start: float, end: float) -> float
     return brentq(function, start, end, xtol=1e-300, rtol=1e-15, maxiter=2000)
 
 
-def _sizes(n_c: int, L: int, K: int, **others: int) -> tuple[int, ...]:
+def checked_sizes(n_c: int, L: int, K: int, **others: int) -> tuple[int, ...]:
     """The sizes as exact integers, in this order, or ValueError naming one out of its range."""
     sizes = {"n_c": n_c, "L": L, "K": K, **others}
     for name, size in sizes.items():
@@ -412,7 +412,7 @@ def _positive(name: str, value: float) -> float:
     return float(number)
 
 
-def _law(mu: ArrayLike) -> Array:
+def checked_law(mu: ArrayLike) -> Array:
     law = _numbers("mu", mu, least=0)
     if law.ndim != 1 or not law.all() or abs(law.sum() - 1) > 1e-9:
         raise ValueError("mu: not a law of positive frequencies (s_c,) that sum to 1")
