@@ -30,10 +30,10 @@ from feature_collapse.model.experiment import Experiment
 from feature_collapse.model.training import Training, record_steps
 from feature_collapse.stages import data, features, train
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import CONFIG_FILE, Config, ConfigError
+from feature_collapse.workflow.config import CONFIG_FILE, Config
 from feature_collapse.workflow.progress import track
 from feature_collapse.workflow.resources import makespan
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 
 COSTS, SCALE, PAGE = Path("docs/costs.csv"), Path("docs/scale.csv"), Path("docs/scale.md")
 SHAPE = (

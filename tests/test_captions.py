@@ -11,9 +11,9 @@ from workflow import edit_yaml
 from feature_collapse.evidence.captions import caption
 from feature_collapse.stages import data, features, train
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.figures import Figures, labels
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 
 FILE = Path("config/figures.yaml")
 SEEN = "{fig3[words][sigma][0]:.3g}; {fig3_k50[words][sigma][0]:.3g}"

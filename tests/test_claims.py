@@ -10,7 +10,8 @@ from feature_collapse.evidence.claims import evaluate, markdown
 from feature_collapse.evidence.rows import numbers
 from feature_collapse.model.collapse import alignment
 from feature_collapse.model.features import describe, principal_components
-from feature_collapse.workflow.config import Config, ConfigError, read_claims
+from feature_collapse.workflow.config import Config, read_claims
+from feature_collapse.workflow.run import ConfigError
 from feature_collapse.workflow.studies import Claim
 
 ALL = ["fig3", "fig3_k50", "fig4a", "fig4b", "fig4c"]

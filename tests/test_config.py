@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.workflow.config import Config, ConfigError
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import ConfigError, Run
 
 SIZES = ["n_c", "n_w", "L", "K", "n_spl", "n_test", "d", "batch_size", "epochs", "records"]
 REALS = ["zipf_exponent", "eps", "init_scale_W", "init_scale_U", "init_scale_layers", "lr", "lambda_W", "lambda_U"]

@@ -25,8 +25,8 @@ from feature_collapse.stages import figure as figure_stage
 from feature_collapse.stages import study_figure, train
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
-from feature_collapse.workflow.config import Config, ConfigError
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import ConfigError, Run
 
 LINEAR_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 # Machado, Oliveira, Fernandes, 2009, https://doi.org/10.1109/TVCG.2009.113: on linear RGB, at full severity

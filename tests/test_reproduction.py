@@ -18,7 +18,8 @@ from feature_collapse.evidence.rows import numbers as flat
 from feature_collapse.stages import reproduction as stage
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
-from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import ConfigError
 
 # What the authors' notebooks printed at the last epoch, and the norms of §3.2: copied from there, not from paper.yaml.
 TRAINING = {

@@ -8,7 +8,8 @@ import scale
 import workflow
 from workflow import Smoke
 
-from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import ConfigError
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from feature_collapse.stages import train
 from feature_collapse.theory import predictions
 from feature_collapse.theory.theorems import type_iii_threshold
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.measures import known
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 from feature_collapse.workflow.studies import Study
 
 

@@ -25,8 +25,7 @@ from feature_collapse.stages import features as features_stage
 from feature_collapse.stages import train
 from feature_collapse.stages.data import read_corpus
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import ConfigError
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 
 UNLIKELY = 1e-4  # as in test_data
 # Of the files as they are delivered, and of the text as it is read.

@@ -14,9 +14,9 @@ from feature_collapse.stages import features as features_stage
 from feature_collapse.stages import train
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.artifacts import ArtifactError
-from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.figures import Figures
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 
 
 @pytest.fixture

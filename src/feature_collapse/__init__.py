@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 # before: `import feature_collapse`, the command line's help and Snakemake do not wait seconds for torch, and a rule of
 # the workflow imports the modules it names and no others.
 _HOME = {
-    "workflow.config": ["Config", "ConfigError"],
-    "workflow.run": ["Run"],
+    "workflow.config": ["Config"],
+    "workflow.run": ["ConfigError", "Run"],
     "model.experiment": ["Experiment"],
     "model.data": ["generate", "generator", "word_frequencies", "draw_latents", "draw_sentences", "labels"],
     "model.networks": ["NORMALISATIONS", "Network"],

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from feature_collapse import __version__
-from feature_collapse.workflow.config import Config, ConfigError
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import ConfigError, Run
 from feature_collapse.workflow.surroundings import own_package
 
 EXIT_STATUS = """\b

@@ -23,7 +23,8 @@ from rocrate.rocrate import ROCrate
 from ruamel.yaml import YAML
 
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import Config, ConfigError
+from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.run import ConfigError
 
 NAME = "feature-collapse.crate.zip"
 CITATION = Path("CITATION.cff")

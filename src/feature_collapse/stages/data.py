@@ -17,8 +17,7 @@ import torch
 
 from feature_collapse.model import data, text
 from feature_collapse.workflow import artifacts
-from feature_collapse.workflow.config import ConfigError
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 
 CORPUS = Path("corpus")
 

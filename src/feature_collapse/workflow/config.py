@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from ruamel.yaml import YAML
 
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 from feature_collapse.workflow.studies import Claim, Seed, Study
 
 CONFIG_FILE = Path("config/experiments.yaml")
@@ -22,10 +22,6 @@ RUN_NAME = re.compile(r"(?:(\w+)/)?(\w+)((?:\+\w+=[\w.-]+)*)/seed(\d{1,9})", re.
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run. Its message is one line: file, key, and what would be right."""
 
 
 class _Scale(BaseModel):

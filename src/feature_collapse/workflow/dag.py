@@ -14,9 +14,9 @@ from snakemake.io import report
 
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.workflow import recovery, resources, surroundings
-from feature_collapse.workflow.config import Config, ConfigError, read_claims
+from feature_collapse.workflow.config import Config, read_claims
 from feature_collapse.workflow.figures import Figures, labels
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.run import ConfigError, Run
 
 if TYPE_CHECKING:  # which cannot be imported on its own
     from snakemake.workflow import Workflow

@@ -10,8 +10,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from feature_collapse.workflow.config import Config, ConfigError, read_yaml
-from feature_collapse.workflow.run import Run
+from feature_collapse.workflow.config import Config, read_yaml
+from feature_collapse.workflow.run import ConfigError, Run
 
 SHOW = Path(__file__).parents[1] / "show"
 DRAWN_IN = ("paper.py", "diagrams.py")

@@ -1,10 +1,14 @@
-"""What every stage needs to know of a run."""
+"""What every stage needs to know of a run, and the error of settings that cannot be run."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from feature_collapse.model.experiment import Experiment
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run. Its message is one line: file, key, and what would be right."""
 
 
 @dataclass(frozen=True)

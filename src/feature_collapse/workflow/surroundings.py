@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from feature_collapse.workflow.config import ConfigError
+from feature_collapse.workflow.run import ConfigError
 
 PACKAGE = Path(__file__).parents[1]
 
