@@ -52,6 +52,13 @@ def test_products_are_the_reference_s(M: int, k: int, N: int, layout: str) -> No
     assert same(products.product(a, b)[rows][:, columns], reference.product(A[rows], B[:, columns]))
 
 
+@given(M=SIZES, k=st.one_of(SIZES, st.integers(300, 1700)))
+def test_sums_are_the_reference_s(M: int, k: int) -> None:
+    x = normal(M, k)
+    assert same(products.sums(torch.from_numpy(x)), reference.sums(x))
+    assert same(products.sums(torch.from_numpy(x.T.copy()).T), reference.sums(x))
+
+
 @settings(max_examples=30)
 @given(
     B=st.one_of(st.integers(1, 20), st.sampled_from([100, 501, 1100])), K=st.integers(2, 1100), F=st.integers(1, 1100)

@@ -1,9 +1,10 @@
 """Matrix products and sums in float32 whose every rounding is defined, so that they have the same bits on every x86-64
 processor with AVX2 and FMA, on any number of threads.
 
-The sum over k of A[i, k] B[k, j] is cut into the fewest equal parts of at most 500 terms. Each part is summed from zero
-in the order of k, one fused multiply-add a term; the parts are added in order. A sum of numbers is a product with ones.
-`docs/arithmetic.md` has the whole definition, `tests/reference.py` is it in plain numpy.
+Every sum is cut into the fewest equal parts of at most 500 terms, which are added in order. A part of a product, the
+sum over k of A[i, k] B[k, j], is summed from zero in the order of k, one fused multiply-add a term. A part of a sum of
+numbers is taken as `torch.sum` does, on 32 accumulators. `docs/arithmetic.md` has the whole definition,
+`tests/reference.py` is it in plain numpy.
 
 On a CPU this is what oneDNN's compiled kernels do with so few terms (longer sums it cuts as suits the processor; MKL,
 behind `torch.mm`, sums in an order of its own). Elsewhere (float64, GPUs, builds of torch without oneDNN) `torch.mm` is
@@ -15,7 +16,7 @@ pieces cut out of a matrix. X (B, F) are the features of a batch, G = [(B, K_1),
 scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def product(A: Tensor, B: Tensor) -> Tensor:
 
 def sums(x: Tensor) -> Tensor:
     """The sum of each row of x (M, k): (M, 1)."""
-    return product(x.new_ones(2, x.shape[1]), x.T)[:1].T
+    return _add_up(part.sum(1, keepdim=True) for part in parts(x.contiguous(), 1))
 
 
 def scores(X: Tensor, U_T: Sequence[Tensor]) -> list[Tensor]:
@@ -68,7 +69,11 @@ def _onednn(x: Tensor) -> bool:
 
 def _sum_of_products(A: Sequence[Tensor], B: Sequence[Tensor]) -> Tensor:
     """`A_1 B_1 + A_2 B_2 + ...` of pieces with at most 500 terms a sum."""
-    first, *others = (_uncut_product(a, b) for a, b in zip(A, B, strict=True))
+    return _add_up(_uncut_product(a, b) for a, b in zip(A, B, strict=True))
+
+
+def _add_up(terms: Iterable[Tensor]) -> Tensor:
+    first, *others = terms
     for other in others:
         first += other
     return first
