@@ -479,7 +479,14 @@ def test_any_name_is_a_run_or_refused_in_one_line(config: Config, name: str) -> 
 
 
 def test_study_is_the_grid_of_its_bases_values_and_seeds(content: dict, write: Callable) -> None:
-    runs = Config(write(content)).study("lambda")
+    path = write(content)
+    (path.parent / "studies").mkdir()
+    (path.parent / "studies" / "lambda.yaml").write_text(
+        "question: What is learned?\nseeds: [0, 1]\n"
+        "runs: [{base: [fig3+K=50], vary: {lambda_W=lambda_U: [0.001, 0.5]}}]\n",
+        encoding="utf-8",
+    )
+    runs = Config(path).study("lambda")
     assert [(run.experiment.K, run.experiment.lambda_W, run.experiment.lambda_U, run.seed) for run in runs] == [
         (50, 0.001, 0.001, 0),
         (50, 0.001, 0.001, 1),

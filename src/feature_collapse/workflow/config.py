@@ -37,7 +37,7 @@ class _File(BaseModel):
 
     seeds: list[Seed] = Field(min_length=1)
     defaults: dict[str, Any]
-    experiments: dict[Name, dict[str, Any]]
+    experiments: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
     scales: dict[Name, _Scale]
 
     @model_validator(mode="after")
@@ -210,7 +210,8 @@ def _first_error(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{key}: missing key"
     message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], dict) else f", not {_one_line(first['input'])}"
+    whole = first["type"] == "value_error"  # of a whole entry, which is not shown
+    given = "" if whole and isinstance(first["input"], dict) else f", not {_one_line(first['input'])}"
     return f"{_one_line(key)}: {message}{given}" if key else message
 
 
