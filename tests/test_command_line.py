@@ -29,6 +29,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder of a test: a copy of the project that has made nothing yet."""
     folder = workflow.copy_project(tmp_path / "project")
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(
+        "feature_collapse.__main__.own_package", lambda: None
+    )  # calls in this process run this checkout
     return folder
 
 

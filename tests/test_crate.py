@@ -46,6 +46,9 @@ def project(smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     for name in ("results", "figures"):
         shutil.copytree(smoke.first / name, folder / name)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(
+        "feature_collapse.__main__.own_package", lambda: None
+    )  # calls in this process run this checkout
     return folder
 
 

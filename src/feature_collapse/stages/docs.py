@@ -9,7 +9,6 @@ Example:  snakemake --detailed-summary reported |
           python -m feature_collapse docs -
 """
 
-import re
 import shutil
 from pathlib import Path
 from typing import TextIO
@@ -154,7 +153,8 @@ def summary_block() -> str:
     missed = "; ".join(
         f"Figure {row.figure}'s {row.quantity} (paper {row.paper:.4g}, here {row.ours:.4g})" for row in out.itertuples()
     )
-    whole = figures_table({"all": list(runs["run"])}, runs.set_index("run")["cpu_seconds"].to_dict()).iloc[0]
+    seconds = dict(zip(runs["run"], runs["cpu_seconds"], strict=True))
+    whole = figures_table({"all": list(seconds)}, seconds).iloc[0]
     within = numbers["verdict"] == "within"
     verdicts = claims["verdict"].str.replace(r"not run.*", "not run", regex=True)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.value_counts().items())
@@ -190,7 +190,7 @@ def studies_page(config: Config) -> str:
             missing.append(f"{study.question} `snakemake --cores all study_{name}`")
             continue
         classes, seeds = sorted(set(rows["K"])), rows["seed"].nunique()
-        size = " to ".join(f"{K}" for K in dict.fromkeys([classes[0], classes[-1]]))
+        size = " to ".join(str(K) for K in dict.fromkeys([classes[0], classes[-1]]))
         parts += [
             f"## {study.question}",
             summary(study, rows),
@@ -212,9 +212,10 @@ BLOCKS = {"picture": picture_block, "figures": figures_block, "summary": summary
 def filled(readme: str) -> str:
     """README with each block between `<!-- name -->` and `<!-- end name -->` made anew from `docs/`."""
     for name, block in BLOCKS.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
-        filling = begin + block() + "\n" + end
-        readme = re.sub(f"{begin}.*?{end}", lambda _, filling=filling: filling, readme, flags=re.DOTALL)
+        before, begin, rest = readme.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end {name} -->")
+        if end:
+            readme = f"{before}{begin}{block()}\n{end}{after}"
     return readme
 
 

@@ -140,8 +140,9 @@ def _state(training: Training) -> str:
 
 def _made_from(data_file: Path) -> dict[str, str]:
     """Checksums of what a training depends on beside its configuration: its data, and the modules it imports."""
-    modules = [module.__file__ for name, module in sys.modules.items() if name.startswith("feature_collapse.")]
-    return {path.name: artifacts.checksum(path) for path in [data_file, *map(Path, sorted(modules))]}
+    loaded = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("feature_collapse.")}
+    modules = {name: artifacts.checksum(Path(file)) for name, file in sorted(loaded.items()) if file}
+    return {data_file.name: artifacts.checksum(data_file), **modules}
 
 
 def _resume(training: Training, checkpoint: Path, run: Run, made_from: dict[str, str]) -> float:
@@ -158,7 +159,7 @@ def _resume(training: Training, checkpoint: Path, run: Run, made_from: dict[str,
         return 0.0
     training.resume({name: torch.from_numpy(array) for name, array in arrays.items()}, notes)
     print(f"{run.name}: going on from epoch {training.epoch:.2f}", file=sys.stderr, flush=True)
-    return notes["seconds"]
+    return float(notes["seconds"])
 
 
 @contextmanager
