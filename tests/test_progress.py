@@ -116,9 +116,8 @@ def test_work_goes_on_where_nothing_can_be_said(monkeypatch: pytest.MonkeyPatch)
 def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) -> None:
     """A folder of the project's, and the long work made short."""
     monkeypatch.chdir(workflow.copy_project(tmp_path / "project"))
-    monkeypatch.setattr(
-        "feature_collapse.__main__.own_package", lambda: None
-    )  # calls in this process run this checkout
+    # Calls in this process run the code of this checkout.
+    monkeypatch.setattr("feature_collapse.__main__.own_package", lambda: None)
     problem = enumeration.problems()[0]
     monkeypatch.setattr(enumeration, "problems", lambda: [problem] * 2)
     monkeypatch.setattr(enumeration, "random_problems", lambda count: [problem])

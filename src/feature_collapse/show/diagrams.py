@@ -194,7 +194,7 @@ def _canvas(height: float) -> tuple[Figure, Axes]:
 def _text(ax: Axes, x: float, y: float, text: str, size: float = BODY, **kwargs: Any) -> None:
     # The baseline hangs below y by a fixed part of the size: centring each text's own box would put
     # texts with and without subscripts on different lines.
-    fonts = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
+    fonts: dict[str, Any] = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
     ax.text(x, y - 0.3 * size / 72, text, fontsize=size, va="baseline", **fonts, **kwargs)
 
 

@@ -108,10 +108,10 @@ class Dag:
     def known(self) -> str:
         """What can be asked for, in a line."""
         targets = [rule.name for rule in self.workflow.rules if not rule.output and not rule.shellcmd]
-        figures, tables, scales = map(", ".join, (self.figures.drawn, self.figures.tables, self.config.scales))
+        figures, tables = ", ".join(self.figures.drawn), ", ".join(self.figures.tables)
         return (
             f"there are the targets {', '.join(targets)}; figures/[SCALE/]NAME.pdf for {figures}; "
-            f"results/[SCALE/]NAME.html for {tables}; the scales are {scales}"
+            f"results/[SCALE/]NAME.html for {tables}; the scales are {', '.join(self.config.scales)}"
         )
 
     # From which runs
