@@ -126,7 +126,7 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) 
     monkeypatch.setattr(study.artifacts, "read_json", lambda path, run: {})
     monkeypatch.setattr(study, "row", lambda run, metrics: {"run": run.name})
     monkeypatch.setattr(study, "summarise", lambda rows: rows)
-    monkeypatch.setattr(study, "markdown", lambda name, question, rows: "")
+    monkeypatch.setattr(study, "markdown", lambda *tables: "")
 
 
 @pytest.mark.parametrize(

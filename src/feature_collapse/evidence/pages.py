@@ -139,7 +139,7 @@ def studies_page(config: Config) -> str:
             missing.append(f"{study.question} `snakemake --cores all study_{name}`")
             continue
         classes, seeds = sorted(set(rows["K"])), rows["seed"].nunique()
-        size = " to ".join(str(K) for K in dict.fromkeys([classes[0], classes[-1]]))
+        size = " to ".join(str(int(K)) for K in dict.fromkeys([classes[0], classes[-1]]))
         parts += [
             f"## {study.question}",
             summary(study, rows),

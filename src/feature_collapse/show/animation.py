@@ -112,15 +112,15 @@ def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
         gridspec_kw={"left": 0.085, "right": 0.985, "bottom": 0.145, "top": 0.905, "wspace": 0.14, "hspace": 0.2},
     )
     panels = [
-        Panel(*column, title, trajectory)
-        for column, (title, trajectory) in zip(grid.T, trajectories.items(), strict=True)
+        Panel(words, u, curve, title, trajectory)
+        for (words, u, curve), (title, trajectory) in zip(grid.T, trajectories.items(), strict=True)
     ]
     labels = "words", "classifier\nvectors $u_{k,\\ell}$", "test\naccuracy (%)"
     for axes, label in zip(grid[:, 0], labels, strict=True):
         axes.set_ylabel(label)
         axes.yaxis.set_label_coords(-0.17, 0.5)
     legend_below(figure, grid[0, 0])
-    for handle in figure.legends[0].legend_handles:
+    for handle in filter(None, figure.legends[0].legend_handles):
         handle.set(alpha=1, markersize=6)
     return figure, panels
 

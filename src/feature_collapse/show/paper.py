@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter
 
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.show.style import COLOURS, MARKERS, WIDTH, concept_colour, describe, legend_below
-from feature_collapse.theory import predictions
+from feature_collapse.theory import curves, predictions
 from feature_collapse.theory import theorems as theory
 
 
@@ -123,7 +123,7 @@ def theory_norms(*runs: Shown) -> Figure:
     for i, run in enumerate(runs):
         e, norms = run.experiment, run.files["features"]["words_norm"]
         title = f"{run.title}: {describe(e)}"
-        mu, prediction = predictions.law(e), predictions.predict(e)
+        mu, prediction = curves.law(e), predictions.predict(e)
         axes.scatter(
             np.tile(mu, e.n_c), norms, s=8, alpha=0.5, color=COLOURS[i], marker=MARKERS[i], linewidths=0, label=title
         )
