@@ -123,7 +123,7 @@ def summary_block() -> str:
 def studies_page(config: Config) -> str:
     """`docs/studies.md`: what studies are, then each question with its answer, its figure and what it took. A study of
     which `docs/` has not every run that is configured is named, and no more."""
-    minutes = pd.read_csv(DOCS / "figures.csv").set_index("figure")
+    minutes = {row["figure"]: row["core_minutes"] for row in pd.read_csv(DOCS / "figures.csv").to_dict("records")}
     parts = [
         "# Questions of the paper's readers, answered",
         "A study is a grid of runs around the paper's experiments, made by the same rules, and described in one file "
@@ -135,7 +135,7 @@ def studies_page(config: Config) -> str:
     for name in config.studies:
         study, figure, table = config.question(name), f"study_{name}", DOCS / "studies" / f"{name}.csv"
         rows = pd.read_csv(table) if table.exists() else pd.DataFrame({"run": []})
-        if set(rows["run"]) != {run.name for run in config.study(name)} or figure not in minutes.index:
+        if set(rows["run"]) != {run.name for run in config.study(name)} or figure not in minutes:
             missing.append(f"{study.question} `snakemake --cores all study_{name}`")
             continue
         classes, seeds = sorted(set(rows["K"])), rows["seed"].nunique()
@@ -146,7 +146,7 @@ def studies_page(config: Config) -> str:
             f"![{study.question}](figures/{figure}.png)",
             hypotheses_table(say(study, rows)).to_markdown(index=False, disable_numparse=True),
             f"{len(rows)} runs at K = {size} with {seeds} seed{'s' if seeds > 1 else ''}, "
-            f"{minutes.loc[figure, 'core_minutes']:.0f} core-minutes; "
+            f"{minutes[figure]:.0f} core-minutes; "
             f"[all means and intervals](studies/{name}.md), [every run](studies/{name}.csv). "
             f"Again: `snakemake --cores all study_{name}`.",
         ]
