@@ -26,6 +26,7 @@ include: "rules/stage.smk"  # what all stages have in common
 include: "rules/experiments.smk"  # data, train, features
 include: "rules/paper.smk"  # figure, animation, explorer; reproduction, theory, enumeration, claims; crate
 include: "rules/studies.smk"  # study, study_figure; studies, study_NAME
+include: "rules/mutants.smk"  # mutant, mutants
 
 
 rule all:

@@ -82,6 +82,16 @@ def test_grids_follow_one_another_and_a_run_in_two_of_them_counts_once(with_stud
     assert names(runs) == ["fig3+d=50/seed0", "fig3/seed0", "fig3+L=10/seed0"]
 
 
+def test_a_grid_may_have_seeds_of_its_own(with_studies: Callable) -> None:
+    grids = [{"base": ["fig3"], "vary": {"d": [2, 3]}, "seeds": [4]}, {"base": ["fig3"], "vary": {"d": [3]}}]
+    assert names(with_studies({"s": {"runs": grids, "seeds": [0, 1]}}).study("s")) == [
+        "fig3+d=2/seed4",
+        "fig3+d=3/seed4",
+        "fig3+d=3/seed0",
+        "fig3+d=3/seed1",
+    ]
+
+
 def test_thin_studies_keep_the_ends_of_each_axis_and_two_seeds(with_studies: Callable) -> None:
     config = with_studies({"s": grid(["study/fig3"], {"d": [5, 6, 7]}, seeds=[0, 1, 2])})
     assert names(config.study("s", "smoke")) == [f"smoke/fig3+d={d}/seed{seed}" for d in (5, 7) for seed in (0, 1)]

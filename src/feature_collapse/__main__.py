@@ -83,6 +83,8 @@ VERBS: dict[str, tuple[Callable[[Any], Any], ...]] = {  # in the order of the wo
     "claims": (SCALE,),
     "study": (NAME, SCALE, QUIET),
     "study_figure": (NAME, SCALE),
+    "mutant": (NAME, QUIET),
+    "mutants": (),
     "crate": (SCALE,),
     "plan": (SCALE, CORES),
     "docs": (SUMMARY,),

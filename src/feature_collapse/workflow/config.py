@@ -151,18 +151,20 @@ class Config:
         study = self.question(name)
         self.experiments(scale)  # refuses a scale that is not there
         thin = bool(scale) and self._file.scales[scale].thin_studies
-        experiments: dict[str, Experiment] = {}
+        runs: dict[str, Run] = {}
         for grid in study.runs:
+            seeds = (grid.seeds or study.seeds)[: 2 if thin else None]
             axes = [[values[0], values[-1]] if thin else values for values in grid.vary.values()]
             for base in grid.base:
                 for values in product(*axes):
                     settings: dict[str, Any] = {}
                     for keys, value in zip(grid.vary, values, strict=True):
                         settings |= dict.fromkeys(keys.split("="), value)
-                    run, experiment = self._varied(base, settings, scale)
-                    experiments[run] = experiment
-        seeds = study.seeds[:2] if thin else study.seeds
-        return [Run(f"{run}/seed{s}", run.rpartition("/")[0], e, s) for run, e in experiments.items() for s in seeds]
+                    name, experiment = self._varied(base, settings, scale)
+                    for seed in seeds:
+                        run = Run(f"{name}/seed{seed}", name.rpartition("/")[0], experiment, seed)
+                        runs[run.name] = run
+        return list(runs.values())
 
     def _varied(self, base: str, settings: dict[str, Any], scale: str) -> tuple[str, Experiment]:
         """A base with other settings, at another scale if one is given: its name without the seed, and its

@@ -177,6 +177,10 @@ class Dag:
         """All settings of a run, as one dictionary: a change of any of them reruns this run and no other."""
         return self.experiment(wildcards).model_dump()
 
+    def mutated(self, wildcards: Wildcards) -> dict[str, Any]:
+        """The settings of the experiment that mistakes are made in."""
+        return self._experiment(f"quick/{wildcards.experiment}").model_dump()
+
     def drawing(self, wildcards: Wildcards) -> dict[str, Any]:
         """What a figure is drawn by: its entry but for its caption."""
         return self.figures.figures[wildcards.figure].model_dump(include={"draw", "of", "reads"})

@@ -136,6 +136,7 @@ class Grid(Entry):
 
     base: list[str] = Field(min_length=1)  # runs without their seeds: [scale/]experiment[+key=value...]
     vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}  # key -> values; "a=b": two keys, the same value
+    seeds: list[Seed] | None = Field(None, min_length=1)  # in place of the study's, for runs that take long
 
 
 class Study(Entry):
