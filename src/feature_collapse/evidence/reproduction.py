@@ -76,9 +76,8 @@ def read_paper(path: Path = PAPER_FILE, config: Config | None = None) -> Paper:
     """Raises ConfigError naming the file, the key and what would be right; with `config` also for an experiment that it
     does not have."""
     paper: Paper = read_yaml(path, Paper)
-    for experiment in paper.experiments if config else ():
-        if experiment not in config.experiments():
-            raise ConfigError(f"{path}: experiments: no {experiment!r}; there are {', '.join(config.experiments())}")
+    if config:
+        config.refuse_unknown(path, "experiments", paper.experiments)
     return paper
 
 
