@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from feature_collapse.evidence.hypotheses import prediction_interval
 from feature_collapse.workflow.config import Config, read_yaml
 from feature_collapse.workflow.measures import known, measure
-from feature_collapse.workflow.run import ConfigError
 
 PAPER_FILE = Path("config/paper.yaml")
 ROUNDING = 1 + 1e-9  # a number at the limit is within it
