@@ -8,8 +8,11 @@ import workflow
 from torture import FAULTS, Rack
 from workflow import Smoke
 
-# What is left to `make torture` differs from these in little.
-LONG = {torture.terminated_snakemake, torture.killed_worker, torture.mended, torture.diverging}
+# What is left to `make torture` differs from these in little; the surroundings are those of the second toy workflow.
+LONG = {
+    *(torture.terminated_snakemake, torture.killed_worker, torture.mended, torture.diverging),
+    torture.odd_surroundings,
+}
 SHORT = {fault: 1 for fault in FAULTS if fault not in LONG} | {torture.killed_training: 2, torture.corrupted: 6}
 
 

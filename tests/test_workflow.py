@@ -139,7 +139,7 @@ def test_a_second_run_finds_nothing_to_do(smoke: Smoke, project: Path) -> None:
     assert workflow.contents(project) == workflow.contents(smoke.first)
 
 
-def test_another_folder_order_and_number_of_cores_give_the_same_bytes(smoke: Smoke) -> None:
+def test_another_folder_order_number_of_cores_and_surroundings_give_the_same_bytes(smoke: Smoke) -> None:
     first, second = (
         {
             name: content

@@ -20,9 +20,11 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+import determinism
 import pandas as pd
 import psutil
 import workflow
+from robustness.surroundings import SURROUNDINGS
 from workflow import AWKWARD_NAME, PROJECT, RUN_FILES, timeless
 
 from feature_collapse.workflow import artifacts
@@ -387,31 +389,19 @@ def read_only(rack: Rack, tries: int) -> Outcome:
     return outcome
 
 
-def odd_machines(rack: Rack, tries: int) -> Outcome:
-    """Circumstances in which all should work at once."""
+def odd_surroundings(rack: Rack, tries: int) -> Outcome:
+    """The whole toy workflow in surroundings that should not matter."""
     outcome = Outcome()
-    for name, (prefix, arguments, variables) in list(CIRCUMSTANCES.items())[:tries]:
+    names = list(determinism.made(rack.undisturbed))
+    for name, surroundings in list(SURROUNDINGS.items())[:tries]:
         with rack.fresh() as project:
-            done = workflow.finish(workflow.start(project, *COMMAND, *arguments, prefix=prefix, **variables))
-            complaint = done.stderr[-1500:] if done.returncode else rack.differing(project, MADE)
-            outcome.add(f"{name}: {complaint}" if complaint else rack.rerun(project))
+            command = ("snakemake", "--cores", "2", *surroundings.arguments, "--", "smoke")
+            variables = surroundings.prepare(project.parent / "home")
+            done = workflow.finish(workflow.start(project, *command, prefix=surroundings.prefix, **variables))
+            complaint = done.stderr[-1500:] if done.returncode else rack.differing(project, names)
+            outcome.add(f"{name}: {complaint}" if complaint else "")
             outcome.remark += f"{name}; "
     return outcome
-
-
-CIRCUMSTANCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, str | None]]] = {
-    "all of these at once: a locale of C, no home, stdin closed, one core, sixteen threads": (
-        ("sh", "-c", 'exec taskset -c 0 "$@" <&-', "sh"),
-        ("--cores", "16", "--set-threads", "train=16"),
-        {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": None},
-    ),
-    "a locale of C": ((), (), {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
-    "no home": ((), (), {"HOME": None}),
-    "a home that is not there": ((), (), {"HOME": "/nowhere"}),
-    "stdin closed": (("sh", "-c", 'exec "$@" <&-', "sh"), (), {}),
-    "one core": (("taskset", "-c", "0"), (), {}),
-    "sixteen threads": ((), ("--cores", "16", "--set-threads", "train=16"), {}),
-}
 
 
 def jumping_clock(rack: Rack, tries: int) -> Outcome:
@@ -471,7 +461,7 @@ FAULTS = {
     damaged_checkpoint: 4,
     full_disk: 6,
     read_only: 1,
-    odd_machines: len(CIRCUMSTANCES),
+    odd_surroundings: len(SURROUNDINGS),
     jumping_clock: 2,
     diverging: 1,
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from robustness.surroundings import TOGETHER
 from ruamel.yaml import YAML
 
 from feature_collapse.workflow.config import Config
@@ -160,8 +161,8 @@ def downstream(jobs: Iterable[Job], begin: Iterable[Job]) -> list[Job]:
 
 @dataclass(frozen=True)
 class Smoke:
-    """The workflow at toy size, finished twice: as a user would, and elsewhere, on one core, in another order. The logs
-    of the second also say what Python imported."""
+    """The workflow at toy size, finished twice: as a user would, and elsewhere, on one core, in another order, and in
+    surroundings that should not matter. The logs of the second also say what Python imported."""
 
     first: Path
     second: Path
@@ -188,6 +189,8 @@ def _run_twice(smoke: Smoke) -> str:
     second = start(
         copy_project(smoke.second),
         *("snakemake", "--cores", "1", "--prioritize", *metrics, "--", *metrics, "smoke"),
+        prefix=TOGETHER.prefix,
+        **TOGETHER.prepare(smoke.second.parent / "home"),
         PYTHONPROFILEIMPORTTIME="1",
     )
     with ThreadPoolExecutor() as pool:

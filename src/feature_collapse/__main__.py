@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import click
 
 from feature_collapse import __version__
+from feature_collapse.workflow import surroundings
 from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.run import ConfigError, Run
-from feature_collapse.workflow.surroundings import own_package
 
 EXIT_STATUS = """\b
 Exit status:
@@ -138,7 +138,8 @@ class Verb(click.Command):
 
     def invoke(self, context: click.Context) -> None:
         try:
-            own_package()
+            surroundings.own_package()
+            surroundings.forget()
             super().invoke(context)
         except ConfigError as error:
             _end(error, 2)

@@ -1,4 +1,4 @@
-"""Which code and which Python run."""
+"""Which code and which Python run, and what they hear of the surroundings."""
 
 import shutil
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import workflow
+from robustness.surroundings import MATPLOTLIBRC, TOGETHER, Surroundings
 
 RUN = "smoke/fig3+epochs=1/seed0"
 COMMANDS = {
@@ -45,3 +46,17 @@ def test_jobs_run_with_the_python_of_the_workflow(tmp_path: Path) -> None:
     assert str(Path(sys.executable).parent) not in path.split(":")
     done = workflow.finish(workflow.start(project, *COMMANDS["Snakefile"], PATH=path))
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_user_has_set_does_not_reach_a_figure(tmp_path: Path) -> None:
+    drawn = []
+    for name, surroundings in {"plain": Surroundings(), "set": TOGETHER}.items():
+        project = workflow.copy_project(tmp_path / name / "project")
+        if name == "set":
+            (project / "matplotlibrc").write_text(MATPLOTLIBRC, "utf-8")
+        variables = surroundings.prepare(tmp_path / name / "home")
+        command = ("feature_collapse", "figure", "figure1")
+        done = workflow.finish(workflow.start(project, *command, prefix=surroundings.prefix, **variables))
+        assert done.returncode == 0, done.stderr
+        drawn.append([(project / f"figures/figure1.{kind}").read_bytes() for kind in ("pdf", "png")])
+    assert drawn[0] == drawn[1]

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from feature_collapse.evidence.hypotheses import prediction_interval
 from feature_collapse.workflow.config import Config, read_yaml
 from feature_collapse.workflow.measures import known, measure
-from feature_collapse.workflow.run import ConfigError
 
 PAPER_FILE = Path("config/paper.yaml")
 ROUNDING = 1 + 1e-9  # a number at the limit is within it
@@ -76,9 +75,8 @@ def read_paper(path: Path = PAPER_FILE, config: Config | None = None) -> Paper:
     """Raises ConfigError naming the file, the key and what would be right; with `config` also for an experiment that it
     does not have."""
     paper: Paper = read_yaml(path, Paper)
-    for experiment in paper.experiments if config else ():
-        if experiment not in config.experiments():
-            raise ConfigError(f"{path}: experiments: no {experiment!r}; there are {', '.join(config.experiments())}")
+    if config:
+        config.refuse_unknown(path, "experiments", paper.experiments)
     return paper
 
 

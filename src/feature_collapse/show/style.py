@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from feature_collapse.model.experiment import Experiment
 
-matplotlib.style.use(Path(__file__).with_name("paper.mplstyle"))
+# What the user's matplotlibrc says, or the one of the folder, is not how these look.
+matplotlib.style.use(["default", Path(__file__).with_name("paper.mplstyle")])
 
 WIDTH = 7.0  # inches, the text width of a two-column page
 # Three concepts told apart by a colour-blind reader and in grey print: dark, middle, light; and each by its own mark.

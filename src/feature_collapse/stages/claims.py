@@ -17,7 +17,7 @@ from feature_collapse.workflow.config import Config, read_claims
 
 def make(scale: str, config: Config) -> None:
     """Write the table of claims. Raises ArtifactError where a file is not as it should be."""
-    folder, claims = Path("results") / scale, read_claims()
+    folder, claims = Path("results") / scale, read_claims(config=config)
     names = {table for claim in claims.values() for table in claim.tables()} - {"runs"}
     found = {name: artifacts.read_csv(folder / f"{name}.csv") for name in names if (folder / f"{name}.csv").exists()}
     table = evaluate(claims, {"runs": rows.of_scale(scale, config), **found})

@@ -9,15 +9,19 @@ from snakemake.jobs import GroupJob
 from snakemake.logging import logger
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
+from feature_collapse.workflow.run import ConfigError
+
+
+def there(executor: str) -> None:
+    """Raises ConfigError if jobs are to be submitted to Slurm and there is none."""
+    if executor == "slurm" and not shutil.which("sbatch"):
+        raise ConfigError("there is no sbatch on PATH: profiles/slurm is for a machine of a Slurm cluster")
+
 
 def listen(workflow: Any) -> None:
-    """Before the first submission of a workflow: end it where there is no Slurm, and hear what Slurm will say."""
-    if workflow.executor_plugin.name != "slurm":
-        return
-    if not shutil.which("sbatch"):
-        refusal = WorkflowError("there is no sbatch on PATH: this profile is for a machine of a Slurm cluster")
-        workflow.scheduler.executor_error_callback(refusal)
-    _Submissions(workflow.scheduler)
+    """Before the first submission of a workflow: hear what Slurm will say."""
+    if workflow.executor_plugin.name == "slurm":
+        _Submissions(workflow.scheduler)
 
 
 class _Submissions:

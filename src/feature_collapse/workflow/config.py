@@ -5,6 +5,7 @@ A run is named `[scale/]experiment[+key=value...]/seedN`, for instance `fig4b/se
 """
 
 import re
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -46,6 +47,8 @@ class _File(BaseModel):
             for experiment in scale.leave_out:
                 if experiment not in self.experiments:
                     raise ValueError(f"scales.{name}.leave_out: no experiment {experiment!r}")
+            if not set(self.experiments) - set(scale.leave_out):
+                raise ValueError(f"scales.{name}.leave_out: no experiment is left")
         return self
 
 
@@ -64,9 +67,13 @@ def read_yaml(path: Path, shape: Any) -> Any:
         raise ConfigError(f"{path}: {_first_error(error)}") from None
 
 
-def read_claims(path: Path = CLAIMS_FILE) -> dict[str, Claim]:
-    """The claims by their ids. Raises ConfigError naming the file, the key and what would be right."""
+def read_claims(path: Path = CLAIMS_FILE, config: "Config | None" = None) -> dict[str, Claim]:
+    """The claims by their ids. Raises ConfigError naming the file, the key and what would be right; with `config` also
+    for an experiment that it does not have."""
     claims: dict[str, Claim] = read_yaml(path, dict[Name, Claim])
+    if config:
+        for name, claim in claims.items():
+            config.refuse_unknown(path, name, claim.experiments())
     return claims
 
 
@@ -109,6 +116,13 @@ class Config:
             raise ConfigError(f"{self.path}: scales: no {scale!r}; there are {', '.join(self.scales)}")
         left_out = self._file.scales[scale].leave_out if scale else []
         return [name for name in self._file.experiments if name not in left_out]
+
+    def refuse_unknown(self, file: Path, key: str, experiments: Iterable[str]) -> None:
+        """Raises ConfigError for the first experiment that a file names and that there is not."""
+        known = self.experiments()
+        for name in experiments:
+            if name not in known:
+                raise ConfigError(f"{file}: {key}: no experiment {name!r}; there are {', '.join(known)}")
 
     def runs(self, scale: str = "") -> dict[tuple[str, int], Run]:
         """The runs of a scale, by experiment and seed."""

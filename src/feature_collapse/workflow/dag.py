@@ -14,8 +14,8 @@ from snakemake.exceptions import MissingRuleException
 from snakemake.io import report
 
 from feature_collapse.model.experiment import Experiment
-from feature_collapse.workflow import recovery, resources, surroundings
-from feature_collapse.workflow.config import Config, read_claims
+from feature_collapse.workflow import cluster, recovery, resources, surroundings
+from feature_collapse.workflow.config import Config, read_claims, read_yaml
 from feature_collapse.workflow.figures import Figures, labels
 from feature_collapse.workflow.run import ConfigError, Run
 
@@ -55,6 +55,8 @@ class Dag:
     def __init__(self, config: Config, workflow: "Workflow"):
         self.config, self.workflow, self.figures = config, workflow, Figures(config)
         self.standing_studies = [study for study in config.studies if not config.question(study).on_request]
+        config.refuse_unknown(PAPER, "experiments", read_yaml(PAPER, dict[str, Any]).get("experiments", {}))
+        read_claims(config=config)
         self.work = sum(resources.products(run.experiment) for run in self.runs("").values())
 
     @classmethod
@@ -64,11 +66,17 @@ class Dag:
         gc.set_threshold(100_000)  # thousands of long-lived job objects: collect garbage less often
         looked_up(surroundings.own_package)
         surroundings.own_python()
+        if workflow.config:
+            refuse(
+                f"--config, --configfile: {', '.join(workflow.config)}: settings are those of config/experiments.yaml; "
+                "change them there, or name a run with its own, as results/fig4b+n_spl=10/seed3/metrics.json"
+            )
         dag = looked_up(lambda: cls(Config(), workflow))
         execute = workflow.execute
 
         def guarded(**settings: Any) -> None:
             if not settings["executor_plugin"].common_settings.dryrun_exec:
+                looked_up(lambda: cluster.there(settings["executor_plugin"].name))
                 recovery.mend(everything=workflow.is_main_process)
             try:
                 execute(**settings)
@@ -82,10 +90,16 @@ class Dag:
 
     def everything(self, scale: str) -> list[str]:
         """Figures, tables, and the metrics of every seed."""
+        shown = self.figures.at(scale.rstrip("/"))
+        moving = [f"figures/{scale}collapse.{kind}" for kind in ("gif", "mp4", "svg")]
         return [
-            *(f"figures/{scale}{figure}.{kind}" for figure in self.figures.drawn for kind in ("pdf", "png")),
-            *(f"figures/{scale}collapse.{kind}" for kind in ("gif", "mp4", "svg")),
-            f"results/{scale}explorer.html",
+            *(
+                f"figures/{scale}{figure}.{kind}"
+                for figure in self.figures.drawn
+                for kind in ("pdf", "png")
+                if figure in shown
+            ),
+            *([*moving, f"results/{scale}explorer.html"] if "collapse" in shown else []),
             *(f"results/{scale}{table}.{kind}" for table in self.figures.tables for kind in ("csv", "md", "html")),
             *(str(run.folder / "metrics.json") for run in self.runs(scale).values()),
         ]

@@ -75,13 +75,12 @@ class Figures:
         content = read_yaml(path, _File)
         self.figures: dict[str, Figure] = dict(content.figures)
         self.tables: dict[str, Entry] = content.tables
-        known = config.experiments()
         for name, figure in self.figures.items():
-            for experiment in figure.of:
-                if experiment not in known:
-                    raise ConfigError(f"{path}: figures.{name}.of: no experiment {experiment!r}")
+            config.refuse_unknown(path, f"figures.{name}.of", figure.of)
         shown = {experiment for figure in self.figures.values() for experiment in figure.of}
-        self.figures |= {experiment: own_figure(experiment) for experiment in known if experiment not in shown}
+        self.figures |= {
+            experiment: own_figure(experiment) for experiment in config.experiments() if experiment not in shown
+        }
 
     @property
     def drawn(self) -> dict[str, Figure]:
@@ -89,16 +88,23 @@ class Figures:
         return {name: figure for name, figure in self.figures.items() if figure.draw}
 
     def runs(self, name: str, scale: str) -> dict[str, Run]:
-        """The runs that a figure shows, by experiment, as far as the scale has them. Raises ConfigError where it has
-        none of them, or where one keeps no snapshots for a figure that moves."""
-        figure, there = self.figures[name], self.config.shown(scale)
-        shown = {experiment: there[experiment] for experiment in figure.of if experiment in there}
-        if figure.of and not shown:
-            raise ConfigError(f"{name}: the scale {scale} leaves out {', '.join(figure.of)}")
-        for run in shown.values():
-            if "snapshots.safetensors" in figure.reads and not run.experiment.snapshot_classes:
-                raise ConfigError(f"{run.name}: snapshot_classes: 0 keeps no snapshots, and nothing moves without them")
+        """The runs that a figure shows, by experiment, as far as the scale has them and they keep what it reads. Raises
+        ConfigError where there are none."""
+        shown = self._runs(name, scale)
+        if not shown and self.figures[name].of:
+            which = ", ".join(self.figures[name].of)
+            raise ConfigError(f"{name}: {scale or 'full size'} leaves out {which}, or they keep no snapshots")
         return shown
+
+    def at(self, scale: str) -> list[str]:
+        """The names of the figures that show something at a scale."""
+        return [name for name, figure in self.figures.items() if not figure.of or self._runs(name, scale)]
+
+    def _runs(self, name: str, scale: str) -> dict[str, Run]:
+        figure, there = self.figures[name], self.config.shown(scale)
+        moves = "snapshots.safetensors" in figure.reads
+        shown = {experiment: there[experiment] for experiment in figure.of if experiment in there}
+        return {key: run for key, run in shown.items() if run.experiment.snapshot_classes or not moves}
 
     def entries(self) -> dict[str, Entry]:
         """By name below figures/ or results/, those of studies too."""

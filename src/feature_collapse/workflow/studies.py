@@ -220,6 +220,11 @@ class Claim(Entry):
         """The tables that decide it."""
         return {h.table for h in self.all}
 
+    def experiments(self) -> list[str]:
+        """The experiments of the runs that decide it."""
+        named = [where.get("experiment", []) for h in self.all for where in (h.of, h.other or {})]
+        return [str(name) for names in named for name in (names if isinstance(names, list) else [names])]
+
     @property
     def all(self) -> list[OfTable]:
         """Its hypotheses, first and amended."""
