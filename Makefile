@@ -3,7 +3,9 @@
 PYTHON ?= python3
 IN = .venv/bin/python -m
 SNAKEMAKE = $(IN) snakemake --cores $(or $(CORES),all)
-REPORT = $(IN) snakemake --report results/report.html reported
+# Of the studies, what has been made of published runs as well as what has been made here.
+PUBLISHED = --config published=true
+REPORT = $(IN) snakemake --report results/report.html reported $(PUBLISHED)
 
 # What runs is what requirements.txt says, in .venv, whatever the surroundings say of Python and pip. And Python has to
 # be able to read the name of this folder, which by LC_ALL=C it cannot.
@@ -29,13 +31,27 @@ all: .venv/ready ## every figure and table of the paper, at full size, and the r
 	@$(IN) feature_collapse plan
 	$(SNAKEMAKE)
 	@$(REPORT)
+	@$(IN) feature_collapse verify --scale ''
 
 quick: .venv/ready ## the same at K = 200, in minutes
 	@$(IN) feature_collapse plan --scale quick
 	$(SNAKEMAKE) quick
+	@$(IN) feature_collapse verify --scale quick
 
 smoke: .venv/ready ## every rule at toy size
 	$(SNAKEMAKE) smoke
+
+verify: .venv/ready ## are the runs in results/ those that are published?
+	@$(IN) feature_collapse verify
+
+publish: .venv/ready ## add the finished runs in results/ to the published ones in docs/
+	@$(IN) feature_collapse publish
+
+from-published: .venv/ready ## tables and figures of the studies from published runs, without training
+	$(SNAKEMAKE) from_published --allowed-rules from_published study study_figure $(PUBLISHED)
+
+adopt: .venv/ready ## keep the runs in a results/ that was copied here, as far as they are the published ones
+	@$(IN) feature_collapse adopt
 
 test: .venv/ready ## the tests
 	$(IN) pytest -n 2
@@ -63,7 +79,7 @@ report: .venv/ready ## all that has been made in one page, results/report.html
 	$(REPORT)
 
 docs: .venv/ready docs/rulegraph.svg ## refresh the pictures and tables that the README shows, from a full run
-	@$(SNAKEMAKE) && summary=$$($(IN) snakemake --detailed-summary reported) && \
+	@$(SNAKEMAKE) all $(PUBLISHED) && summary=$$($(IN) snakemake --detailed-summary reported $(PUBLISHED)) && \
 		echo "$$summary" | $(IN) feature_collapse docs -
 
 docs/rulegraph.svg: Snakefile $(wildcard rules/*.smk) .venv/ready ## how the rules depend on each other (needs graphviz)
@@ -85,6 +101,6 @@ lock: ## choose new versions of everything for requirements.txt
 	touch $@
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke test lint torture determinism cluster bench scale report docs crate lock help
+.PHONY: all quick smoke verify publish from-published adopt test lint torture determinism cluster bench scale report docs crate lock help

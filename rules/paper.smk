@@ -61,7 +61,7 @@ use rule stage as reproduction with:
         "results/{scale}log/reproduction.log",
     localrule: True
     params:
-        verb="reproduction --scale '{scale}'",
+        verb=dag.reproduction_verb,
 
 
 use rule stage as theory with:
@@ -111,7 +111,7 @@ use rule stage as claims with:
         "results/{scale}log/claims.log",
     localrule: True
     params:
-        verb="claims --scale '{scale}'",
+        verb=dag.claims_verb,
 
 
 use rule stage as crate with:

@@ -16,7 +16,7 @@ use rule stage as study with:
         "results/{scale}log/studies_{study}.log",
     localrule: True
     params:
-        verb="study {study} --scale '{scale}'",
+        verb=dag.study_verb,
 
 
 use rule stage as study_figure with:
@@ -47,6 +47,13 @@ rule smoke_studies:
     """Every study at toy size."""
     input:
         dag.answers(dag.config.studies, "smoke/"),
+    localrule: True
+
+
+rule from_published:
+    """Without training, the studies of which all runs are published: --config published=true."""
+    input:
+        lambda wildcards: dag.untrained(),
     localrule: True
 
 

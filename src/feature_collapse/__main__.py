@@ -24,7 +24,7 @@ EXIT_STATUS = """\b
 Exit status:
   0  done: every file is written, and complete
   1  a file could not be written, training diverged, its device is missing,
-     or the call was interrupted
+     a run is not what is published, or the call was interrupted
   2  bad input: an unknown name or option, settings that cannot be run, or a
      file that is missing, damaged or made with other settings; one line on
      standard error says which, and nothing is written
@@ -50,10 +50,26 @@ def _scale(context: click.Context, parameter: click.Parameter, name: str) -> str
     return scale
 
 
+def _runs(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Run]:
+    config = Config()
+    return [config.run(name) for name in names]
+
+
+def _any_scale(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    return None if name is None else _scale(context, parameter, name)
+
+
 NAME = click.argument("name")
 RUN = click.argument("run", callback=_run)
+RUNS = click.argument("runs", nargs=-1, metavar="[RUN]...", callback=_runs)
 SCALE = click.option(
     *("--scale", "scale"), metavar="SCALE", default="", callback=_scale, help="quick or smoke; full size without."
+)
+OF_SCALE = click.option(
+    *("--scale", "scale"),
+    metavar="SCALE",
+    callback=_any_scale,
+    help="Only the experiments of a scale; '' for full size.",
 )
 QUIET = click.option("--quiet", is_flag=True, help="Do not report progress.")
 THREADS = click.option(
@@ -68,6 +84,9 @@ STARTS = click.option(
     "--starts", type=click.IntRange(1), default=50, show_default=True, help="Random starts of each problem."
 )
 CORES = click.option("--cores", type=click.IntRange(1), help="Cores that share the work; by default all.")
+PUBLISHED = click.option(
+    "--published", is_flag=True, help="Take what is published in docs/ where a run has not been trained here."
+)
 SUMMARY = click.argument("summary", type=click.File())
 
 VERBS: dict[str, tuple[Callable[[Any], Any], ...]] = {  # in the order of the work, with what each takes
@@ -77,16 +96,19 @@ VERBS: dict[str, tuple[Callable[[Any], Any], ...]] = {  # in the order of the wo
     "figure": (NAME,),
     "animation": (SCALE, QUIET),
     "explorer": (SCALE,),
-    "reproduction": (SCALE,),
+    "reproduction": (SCALE, PUBLISHED),
     "theory": (SCALE,),
     "enumeration": (SCALE, STARTS, QUIET),
-    "claims": (SCALE,),
-    "study": (NAME, SCALE, QUIET),
+    "claims": (SCALE, PUBLISHED),
+    "study": (NAME, SCALE, PUBLISHED, QUIET),
     "study_figure": (NAME, SCALE),
     "mutant": (NAME, QUIET),
     "mutants": (),
     "crate": (SCALE,),
     "plan": (SCALE, CORES),
+    "verify": (RUNS, OF_SCALE),
+    "publish": (RUNS, QUIET),
+    "adopt": (),
     "docs": (SUMMARY,),
 }
 

@@ -12,6 +12,7 @@ from feature_collapse.model.experiment import Experiment
 from feature_collapse.theory import predictions
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.published import HERE, ROWS, TAKEN, counts
 from feature_collapse.workflow.run import Run
 
 FOLLOWS = ("epochs", "lambda_W")  # settings that follow from others: epochs from the steps, lambda_W from the network
@@ -23,15 +24,23 @@ def row(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
     return run.settings | derived(run.experiment, numbers(metrics))
 
 
-def of_scale(scale: str, config: Config) -> pd.DataFrame:
-    """The runs of a scale, a row each, and those of the study of seeds below `results/` if it has been made."""
+def of_scale(scale: str, config: Config, published: bool = False) -> pd.DataFrame:
+    """The runs of a scale, a row each, and those of the study of seeds below `results/` if it has been made; if it was
+    made of published runs, only with `published`."""
     runs = config.runs(scale).values()
-    found = pd.DataFrame(row(run, artifacts.read_json(run.folder / "metrics.json", run)) for run in runs)
+    metrics = ((run, artifacts.read_json(run.folder / "metrics.json", run)) for run in runs)
+    found = pd.DataFrame(row(run, content) | {"source": HERE} for run, content in metrics)
     seeds = Path("results") / scale / "studies" / "seeds.csv"
-    if not seeds.exists():
+    if not counts(seeds, published):
         return found
     more = artifacts.read_csv(seeds)
     return pd.concat([found, more[~more["run"].isin(found["run"])]], ignore_index=True)
+
+
+def note(rows: pd.DataFrame) -> str:
+    """A sentence on the runs of a table that were taken as published; empty where all were trained here."""
+    taken = (rows["source"] == TAKEN).sum() if "source" in rows else 0
+    return f"The metrics of {taken} of the {len(rows)} runs are taken from `{ROWS}`, not trained here." if taken else ""
 
 
 def numbers(metrics: dict[str, Any]) -> dict[str, float]:

@@ -18,6 +18,7 @@ import pandas as pd
 from feature_collapse.evidence.pages import DOCS, PICTURES, figures_table, filled, studies_page
 from feature_collapse.workflow import artifacts
 from feature_collapse.workflow.config import Config
+from feature_collapse.workflow.published import Published, cpu_seconds
 
 README = Path("README.md")
 ENUMERATED = ("enumeration", "enumeration_gradients", "certificate")
@@ -34,15 +35,11 @@ def runs_table(config: Config) -> pd.DataFrame:
                 "run": run.name,
                 "steps": run.experiment.steps,
                 **{key: record[key] for key in ("threads", "seconds", "peak_memory_mb")},
-                "cpu_seconds": _cpu_seconds(run.folder),
+                "cpu_seconds": cpu_seconds(run.name),
                 **record["machine"],
             }
         )
     return pd.DataFrame(rows)
-
-
-def _cpu_seconds(folder: Path) -> float:
-    return float(pd.read_csv(folder / "log" / "train.benchmark.tsv", sep="\t")["cpu_time"].item())
 
 
 def trained_for(summary: pd.DataFrame) -> dict[str, list[str]]:
@@ -72,8 +69,11 @@ def make(summary: TextIO, config: Config) -> None:
     (DOCS / "figures").mkdir(parents=True, exist_ok=True)
     for picture in sorted(path for kind in PICTURES for path in Path("figures").glob(f"*{kind}")):
         shutil.copyfile(picture, DOCS / "figures" / picture.name)
-    trained = trained_for(pd.read_csv(summary, sep="\t"))
-    seconds = {run: _cpu_seconds(Path("results") / run) for run in {run for runs in trained.values() for run in runs}}
+    trained, published = trained_for(pd.read_csv(summary, sep="\t")), Published()
+    for study in config.studies:  # whose runs may be published ones, which are not trained here
+        if f"study_{study}" in trained:
+            trained[f"study_{study}"] = [run.name for run in config.study(study)]
+    seconds = {run: cpu_seconds(run, published) for run in {run for runs in trained.values() for run in runs}}
     for name, table in {"runs": runs, "figures": figures_table(trained, seconds)}.items():
         with artifacts.atomic(DOCS / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)

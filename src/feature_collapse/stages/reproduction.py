@@ -2,7 +2,8 @@
 
 \b
 Reads:    config/paper.yaml, metrics.json of every run, and the table of the
-          study of seeds if it has been made
+          study of seeds if it has been made (of published runs: with
+          --published)
 Writes:   results/[SCALE/]reproduction.csv, .md and .html
 Example:  python -m feature_collapse reproduction --scale quick
 """
@@ -15,8 +16,12 @@ from feature_collapse.workflow import tables
 from feature_collapse.workflow.config import Config
 
 
-def make(scale: str, config: Config) -> None:
-    """Write the table of all seeds. Raises ConfigError for a number of an unknown experiment, ArtifactError where a
-    file is not as it should be."""
-    numbers = table(read_paper(config=config), rows.of_scale(scale, config), full_size=not scale)
-    tables.write_table(Path("results") / scale / "reproduction", numbers, markdown(numbers))
+def make(scale: str, config: Config, published: bool = False) -> None:
+    """Write the table of all seeds; with `published`, of those of published runs too. Raises ConfigError for a number
+    of an unknown experiment, ArtifactError where a file is not as it should be."""
+    runs = rows.of_scale(scale, config, published)
+    numbers = table(read_paper(config=config), runs, full_size=not scale)
+    page = markdown(numbers)
+    tables.write_table(
+        Path("results") / scale / "reproduction", numbers, f"{page}\n{said}\n" if (said := rows.note(runs)) else page
+    )

@@ -33,10 +33,14 @@ NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 class ArtifactError(Exception):
     """A file that is missing, damaged or another's. Its message is one line: the file, what is wrong with it,
-    and the command that rebuilds it."""
+    and the command that mends it."""
 
-    def __init__(self, path: Path, wrong: str):
-        super().__init__(f"{path}: {wrong}; rebuild it with: snakemake --cores all --force {path}")
+    def __init__(self, path: Path, wrong: str, mend: str | None = None):
+        super().__init__(f"{path}: {wrong}; {mend or f'rebuild it with: snakemake --cores all --force {path}'}")
+
+
+class ForeignError(ArtifactError):
+    """A file that is whole, and of another run, other settings or another arithmetic."""
 
 
 @contextmanager
@@ -82,7 +86,7 @@ def _alone(path: Path) -> Iterator[None]:
 def write_arrays(path: Path, run: Run, arrays: Mapping[str, np.ndarray], **notes: Any) -> None:
     """Write named arrays with the run they belong to. `notes` are JSON values kept beside them."""
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    label = _label(path, run) | {"notes": notes}
+    label = label_of(path, run) | {"notes": notes}
     label["sha256"] = _digest(label, arrays)
     # One entry only: safetensors keeps several in no fixed order, and files are to be byte-equal.
     content = safetensors.numpy.save(arrays, metadata={"label": json.dumps(label, allow_nan=False)})
@@ -143,7 +147,7 @@ def write_figure(stem: Path, figure: "Figure") -> None:
 def write_json(path: Path, run: Run, content: Mapping[str, Any]) -> None:
     """Write a JSON object with the run it belongs to and a checksum of it all. A number that is not finite, for
     instance the direction of vectors that have vanished, becomes null."""
-    write_text(path, json_text(_label(path, run) | _finite(dict(content))))
+    write_text(path, json_text(label_of(path, run) | _finite(dict(content))))
 
 
 def json_text(content: Mapping[str, Any]) -> str:
@@ -184,7 +188,8 @@ def checksum(path: Path) -> str:
 
 def covered(path: Path, run: Run) -> Path:
     """`path`, once its bytes are known to be those that the run's `run.json` recorded. Raises ArtifactError."""
-    recorded = read_json(run.folder / "run.json", run)["outputs"].get(path.name)
+    record = read_json(run.folder / "run.json", run)
+    recorded = {**record["inputs"], **record["outputs"]}.get(path.name)
     if not path.exists():
         raise ArtifactError(path, "is missing")
     if checksum(path) != recorded:
@@ -196,7 +201,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _label(path: Path, run: Run) -> dict[str, Any]:
+def label_of(path: Path, run: Run) -> dict[str, Any]:
+    """What an artifact says of itself: whose it is, and which arithmetic made it."""
     return {
         "artifact": path.stem,
         "run": run.name,
@@ -209,9 +215,9 @@ def _label(path: Path, run: Run) -> dict[str, Any]:
 def _check(path: Path, run: Run, label: dict[str, Any], whole: bool) -> None:
     if not whole:
         raise ArtifactError(path, "is damaged: its checksum does not fit its content")
-    for key, expected in _label(path, run).items():
+    for key, expected in label_of(path, run).items():
         if label.get(key) != expected:
-            raise ArtifactError(path, f"was not made for {run.name} as it is configured now ({key} differs)")
+            raise ForeignError(path, f"was not made for {run.name} as it is configured now ({key} differs)")
 
 
 def _digest(label: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from snakemake.exceptions import MissingRuleException
@@ -15,8 +16,10 @@ from snakemake.io import report
 
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.workflow import cluster, recovery, resources, surroundings
+from feature_collapse.workflow.artifacts import ArtifactError
 from feature_collapse.workflow.config import Config, read_claims, read_yaml
 from feature_collapse.workflow.figures import Figures, labels
+from feature_collapse.workflow.published import ROWS, Published, counts, sources
 from feature_collapse.workflow.run import ConfigError, Run
 
 if TYPE_CHECKING:  # which cannot be imported on its own
@@ -52,8 +55,8 @@ def code(module: str) -> list[str]:
 class Dag:
     """What the rules need to know. The methods that take wildcards are for Snakemake to call."""
 
-    def __init__(self, config: Config, workflow: "Workflow"):
-        self.config, self.workflow, self.figures = config, workflow, Figures(config)
+    def __init__(self, config: Config, workflow: "Workflow", published: Published | None = None):
+        self.config, self.workflow, self.published, self.figures = config, workflow, published, Figures(config)
         self.standing_studies = [study for study in config.studies if not config.question(study).on_request]
         config.refuse_unknown(PAPER, "experiments", read_yaml(PAPER, dict[str, Any]).get("experiments", {}))
         read_claims(config=config)
@@ -62,16 +65,18 @@ class Dag:
     @classmethod
     def of(cls, workflow: "Workflow") -> Self:
         """Of a Snakefile's workflow. A bad configuration ends it in one line, with exit status 2; so does a target that
-        nothing makes. What a killed Snakemake has left is mended as soon as jobs are about to be run."""
+        nothing makes. What a killed Snakemake has left is mended as soon as jobs are about to be run. With
+        `--config published=true` a published run of a study counts as trained."""
         gc.set_threshold(100_000)  # thousands of long-lived job objects: collect garbage less often
         looked_up(surroundings.own_package)
         surroundings.own_python()
-        if workflow.config:
+        if unknown := workflow.config.keys() - {"published"}:
             refuse(
-                f"--config, --configfile: {', '.join(workflow.config)}: settings are those of config/experiments.yaml; "
+                f"--config, --configfile: {', '.join(sorted(unknown))}: settings are those of config/experiments.yaml; "
                 "change them there, or name a run with its own, as results/fig4b+n_spl=10/seed3/metrics.json"
             )
-        dag = looked_up(lambda: cls(Config(), workflow))
+        asked = workflow.globals["config"].get("published", False)
+        dag = looked_up(lambda: cls(Config(), workflow, Published() if asked else None))
         execute = workflow.execute
 
         def guarded(**settings: Any) -> None:
@@ -117,8 +122,28 @@ class Dag:
 
     def made_so_far(self, scale: str) -> list[str]:
         """What has a caption and exists: results of studies only if they have been run."""
-        paths = [Path(top) / f"{scale}{name}{kind}" for name in self.figures.entries() for top, kind in REPORTED]
+        unmade = [study for study in self.config.studies if not self._table(f"studies/{study}", scale)]
+        shown = [name for name in self.figures.entries() if re.sub("^(studies/|study_)", "", name) not in unmade]
+        paths = [Path(top) / f"{scale}{name}{kind}" for name in shown for top, kind in REPORTED]
         return [str(path) for path in paths if path.exists()]
+
+    @cache  # noqa: B019
+    def untrained(self) -> list[str]:
+        """Tables and figures of the studies that take no training: whose runs are all made here or published. The
+        others are named."""
+        if self.published is None:
+            refuse("from_published: takes --config published=true")
+        found = []
+        for study in self.config.studies:
+            of_study = SimpleNamespace(study=study, scale="")
+            files = self.study_metrics(of_study)
+            if not all(path.exists() for path in self.study_drawn_from(of_study)):
+                say(f"study_{study}: left out, since it shows arrays, which are not published")
+            elif missing := [path for path in files if not path.exists()]:
+                say(f"study_{study}: left out, since runs are neither made here nor published ({len(missing)})")
+            else:
+                found.append(study)
+        return self.answers(found)
 
     def known(self) -> str:
         """What can be asked for, in a line."""
@@ -155,7 +180,14 @@ class Dag:
         return [run.folder / file for run in runs.values() for file in self.figures.figures[figure].reads]
 
     def study_metrics(self, wildcards: Wildcards) -> list[Path]:
-        return [run.folder / "metrics.json" for run in self.study(wildcards.study, wildcards.scale)]
+        return self._study_metrics(wildcards.study, wildcards.scale)
+
+    @cache  # noqa: B019
+    def _study_metrics(self, study: str, scale: str) -> list[Path]:
+        """Of each of its runs `metrics.json`, or what is published where that counts and the run is not made here. Runs
+        of which arrays are shown are trained."""
+        published = None if self.config.question(study).picture.needs == "features" else self.published
+        return looked_up(lambda: sources(self.study(study, scale), published))
 
     def study_drawn_from(self, wildcards: Wildcards) -> list[Path]:
         """What the figure of a study is drawn from, besides its table."""
@@ -165,8 +197,12 @@ class Dag:
 
     def seeds(self, wildcards: Wildcards) -> list[Path]:
         """The table of the study of seeds, if it has been made."""
-        path = Path(f"results/{wildcards.scale}studies/seeds.csv")
-        return [path] if path.exists() else []
+        return self._table("studies/seeds", wildcards.scale)
+
+    def _table(self, name: str, scale: str) -> list[Path]:
+        """The table of a study, if it has been made, and if published runs count where it is of such."""
+        path = Path(f"results/{scale}{name}.csv")
+        return [path] if counts(path, published=bool(self.published)) else []
 
     def all_made(self, wildcards: Wildcards) -> list[str]:
         return self.everything(wildcards.scale)
@@ -175,7 +211,7 @@ class Dag:
         """The tables that claims are decided by; those of studies only if they exist."""
         names = {table for claim in looked_up(read_claims).values() for table in claim.tables()} - {"runs"}
         paths = {name: Path(f"results/{wildcards.scale}{name}.csv") for name in sorted(names)}
-        there = [path for name, path in paths.items() if "/" not in name or path.exists()]
+        there = [path for name, path in paths.items() if "/" not in name or self._table(name, wildcards.scale)]
         return there + [path for path in self.seeds(wildcards) if path not in there]
 
     # What a job is told, and what it asks for
@@ -198,6 +234,20 @@ class Dag:
     def drawing(self, wildcards: Wildcards) -> dict[str, Any]:
         """What a figure is drawn by: its entry but for its caption."""
         return self.figures.figures[wildcards.figure].model_dump(include={"draw", "of", "reads"})
+
+    def study_verb(self, wildcards: Wildcards) -> str:
+        taken = any(path.is_relative_to(ROWS) for path in self.study_metrics(wildcards))
+        return f"study {wildcards.study} --scale '{wildcards.scale}'" + " --published" * taken
+
+    def reproduction_verb(self, wildcards: Wildcards) -> str:
+        return self._verb("reproduction", wildcards, self.seeds(wildcards))
+
+    def claims_verb(self, wildcards: Wildcards) -> str:
+        return self._verb("claims", wildcards, self.tables_of_claims(wildcards))
+
+    def _verb(self, verb: str, wildcards: Wildcards, tables: list[Path]) -> str:
+        taken = any(table.exists() and not counts(table, published=False) for table in tables)
+        return f"{verb} --scale '{wildcards.scale}'" + " --published" * taken
 
     def enumeration(self, wildcards: Wildcards) -> str:
         return f"enumeration --starts {STARTS[wildcards.scale]} --scale '{wildcards.scale}'"
@@ -253,14 +303,18 @@ def later(module: str, name: str) -> Callable[..., Any]:
     return lambda *given: getattr(import_module(f"{PACKAGE.name}.{module}"), name)(*given)
 
 
+def say(what: str) -> None:
+    print(what, file=sys.stderr)
+
+
 def refuse(wrong: object) -> NoReturn:
     """End a Snakemake as the command line ends."""
-    print(f"error: {' '.join(str(wrong).split())}", file=sys.stderr)
+    say(f"error: {' '.join(str(wrong).split())}")
     sys.exit(2)
 
 
 def looked_up(look_up: Callable[[], T]) -> T:
     try:
         return look_up()
-    except ConfigError as error:
+    except (ConfigError, ArtifactError) as error:
         refuse(error)
