@@ -56,9 +56,12 @@ adopt: .venv/ready ## keep the runs in a results/ that was copied here, as far a
 test: .venv/ready ## the tests
 	$(IN) pytest -n 2
 
-lint: .venv/ready ## format, lint, types and the direction of imports, as CI does
+lint: .venv/ready ## format, lint and the direction of imports, as CI does
 	$(IN) ruff check . && $(IN) ruff format --check . && $(IN) snakefmt --check Snakefile rules/*.smk && $(IN) snakemake --lint
-	.venv/bin/lint-imports && $(IN) mypy
+	.venv/bin/lint-imports
+
+types: .venv/ready ## types, in strict mode
+	$(IN) mypy
 
 torture: .venv/ready ## kill, starve and corrupt the toy workflow, and see whether a rerun mends it: results/torture.md
 	.venv/bin/python tests/torture.py
@@ -103,4 +106,4 @@ lock: ## choose new versions of everything for requirements.txt
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-.PHONY: all quick smoke verify publish from-published adopt test lint torture determinism cluster bench scale report docs crate lock help
+.PHONY: all quick smoke verify publish from-published adopt test lint types torture determinism cluster bench scale report docs crate lock help

@@ -30,7 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = workflow.copy_project(tmp_path / "project")
     monkeypatch.chdir(folder)
     # Calls in this process run the code of this checkout.
-    monkeypatch.setattr("feature_collapse.__main__.own_package", lambda: None)
+    monkeypatch.setattr("feature_collapse.workflow.surroundings.own_package", lambda: None)
     return folder
 
 

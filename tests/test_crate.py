@@ -48,7 +48,7 @@ def project(smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
         shutil.copytree(smoke.first / name, folder / name)
     monkeypatch.chdir(folder)
     # Calls in this process run the code of this checkout.
-    monkeypatch.setattr("feature_collapse.__main__.own_package", lambda: None)
+    monkeypatch.setattr("feature_collapse.workflow.surroundings.own_package", lambda: None)
     return folder
 
 

@@ -117,7 +117,7 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) 
     """A folder of the project's, and the long work made short."""
     monkeypatch.chdir(workflow.copy_project(tmp_path / "project"))
     # Calls in this process run the code of this checkout.
-    monkeypatch.setattr("feature_collapse.__main__.own_package", lambda: None)
+    monkeypatch.setattr("feature_collapse.workflow.surroundings.own_package", lambda: None)
     problem = enumeration.problems()[0]
     monkeypatch.setattr(enumeration, "problems", lambda: [problem] * 2)
     monkeypatch.setattr(enumeration, "random_problems", lambda count: [problem])

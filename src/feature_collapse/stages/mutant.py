@@ -1,4 +1,4 @@
-"""Train an experiment with each mistake of a wrong implementation.
+"""Train an experiment with the mistakes of a wrong implementation.
 
 NAME is an experiment at quick scale. Each mistake is trained from the beginning to the end, so this takes as long as
 ten runs.
