@@ -421,7 +421,7 @@ def history(run: Run) -> Path:
     path = run.folder / "history.csv"
     path.parent.mkdir(parents=True)
     path.write_text("epoch,loss\n1,0.5\n")
-    artifacts.write_json(run.folder / "run.json", run, {"outputs": {path.name: artifacts.checksum(path)}})
+    artifacts.write_json(run.folder / "run.json", run, {"inputs": {}, "outputs": {path.name: artifacts.checksum(path)}})
     return path
 
 
