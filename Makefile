@@ -40,8 +40,9 @@ smoke: .venv/ready ## every rule at toy size
 test: .venv/ready ## the tests
 	$(IN) pytest -n 2
 
-lint: .venv/ready ## format and lint, as CI does
+lint: .venv/ready ## format, lint, types and the direction of imports, as CI does
 	$(IN) ruff check . && $(IN) ruff format --check . && $(IN) snakefmt --check Snakefile rules/*.smk && $(IN) snakemake --lint
+	.venv/bin/lint-imports && $(IN) mypy
 
 torture: .venv/ready ## kill, starve and corrupt the toy workflow, and see whether a rerun mends it: results/torture.md
 	.venv/bin/python tests/torture.py

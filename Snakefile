@@ -1,12 +1,11 @@
 # Feature Collapse, from top to bottom: data -> training -> features -> figures and tables.
 # A run is named [scale/]experiment/seedN; its files are in results/{run}, its settings in config/experiments.yaml.
 
-from feature_collapse.evidence.captions import caption
 from feature_collapse.workflow import cluster
-from feature_collapse.workflow.dag import Dag, any_of, code
+from feature_collapse.workflow.dag import Dag, any_of, code, later
 
 dag = Dag.of(workflow)  # what there is to make, from what, and what each job asks for
-config["caption"] = caption  # what report/caption.rst says of a result
+config["caption"] = later("evidence.captions", "caption")  # what report/caption.rst says of a result
 
 
 wildcard_constraints:

@@ -29,6 +29,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder of a test: a copy of the project that has made nothing yet."""
     folder = workflow.copy_project(tmp_path / "project")
     monkeypatch.chdir(folder)
+    # Calls in this process run the code of this checkout.
+    monkeypatch.setattr("feature_collapse.__main__.own_package", lambda: None)
     return folder
 
 
@@ -160,6 +162,36 @@ def test_the_plan_says_when_nothing_is_missing(finished: Path) -> None:
     assert result.exit_code == 0
     assert "trained" in result.stdout
     assert not any(run in result.stdout for run in workflow.smoke_runs())
+
+
+A_STAGE = """
+import os, sys, types
+from feature_collapse.__main__ import main
+
+def make(**given):
+    import numpy, scipy.linalg
+    scipy.linalg.qr(numpy.ones((300, 300)))
+    print(len(os.listdir("/proc/self/task")), os.environ["OMP_NUM_THREADS"])
+
+stage = types.ModuleType(sys.argv[1])
+stage.make = make
+sys.modules["feature_collapse.stages." + sys.argv[1]] = stage
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "threads"),
+    [(("enumeration",), 1), (("study", "tail"), 1), (("train", RUN), 1), (("train", RUN, "--threads", "2"), 2)],
+)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no list of threads here")
+def test_a_verb_typed_by_hand_has_the_threads_that_it_is_given_and_no_more(
+    project: Path, arguments: tuple[str, ...], threads: int
+) -> None:
+    """Linear algebra would start one for each core, and they would wait for each other in products that are small."""
+    unset = {f"{library}_NUM_THREADS": None for library in ("OMP", "OPENBLAS", "MKL")}
+    done = workflow.finish(workflow.start(project, "-c", A_STAGE, *arguments, module=False, **unset))
+    assert done.stdout == f"1 {threads}\n", done.stderr
 
 
 # Bad input: one line, exit status 2, nothing written

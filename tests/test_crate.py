@@ -18,6 +18,7 @@ from workflow import PROJECT, Smoke
 
 from feature_collapse.__main__ import main
 from feature_collapse.stages import crate
+from feature_collapse.workflow import crate as contents_of_crate
 from feature_collapse.workflow.config import Config
 
 ARCHIVE = Path("results/smoke") / crate.NAME
@@ -39,13 +40,15 @@ LEFT_OUT = {
 def project(smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder of a test: the whole project, finished at toy size."""
     folder = workflow.copy_project(tmp_path / "project")
-    for pattern in crate.PROJECT:
+    for pattern in contents_of_crate.PROJECT:
         for path in PROJECT.glob(pattern):
             (folder / path.relative_to(PROJECT)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, folder / path.relative_to(PROJECT))
     for name in ("results", "figures"):
         shutil.copytree(smoke.first / name, folder / name)
     monkeypatch.chdir(folder)
+    # Calls in this process run the code of this checkout.
+    monkeypatch.setattr("feature_collapse.__main__.own_package", lambda: None)
     return folder
 
 
@@ -113,7 +116,7 @@ def test_it_holds_the_workflow_and_all_that_it_made_and_describes_each_file(proj
 def test_it_says_what_citation_cff_says(project: Path) -> None:
     with archive() as whole:
         graph = {entity["@id"]: entity for entity in json.loads(whole.read("ro-crate-metadata.json"))["@graph"]}
-    citation, root = crate._citation(), graph["./"]
+    citation, root = contents_of_crate._citation(), graph["./"]
     assert (root["name"], root["version"]) == (citation["title"], citation["version"])
     assert root["datePublished"] == str(citation["date-released"])
     assert root["license"]["@id"].endswith("/MIT")

@@ -1,14 +1,18 @@
 """The plan that the rules ask: what each job depends on, and no more."""
 
 import inspect
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace as Wildcards
 
 import pytest
+from workflow import PROJECT
 
 from feature_collapse.workflow import resources
 from feature_collapse.workflow.config import Config
-from feature_collapse.workflow.dag import Dag, code
+from feature_collapse.workflow.dag import Dag, code, later
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,18 @@ def test_code_is_what_a_module_imports_and_names_beside_it() -> None:
     here = "src/feature_collapse"
     assert {f"{here}/stages/explorer.py", f"{here}/show/explorer.py", f"{here}/workflow/artifacts.py"} <= set(files)
     assert {f"{here}/show/explorer.html", f"{here}/show/paper.mplstyle"} <= set(files)
-    assert f"{here}/model/training.py" not in files
+    assert f"{here}/stages/train.py" not in files
+
+
+def test_what_the_report_alone_needs_does_not_slow_down_every_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import sys, snakemake.cli, feature_collapse.workflow.dag; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "scipy", "matplotlib", "feature_collapse.evidence.captions"} & set(loaded)
+    snakefile = (PROJECT / "Snakefile").read_text("utf-8")
+    modules = re.findall(r"^from feature_collapse\.([\w.]+) import", snakefile, re.MULTILINE)
+    assert modules == ["workflow", "workflow.dag"]
+    monkeypatch.chdir(PROJECT)
+    assert later("evidence.captions", "caption")(["figures/smoke/figure1.png"])["scale"] == "smoke"
 
 
 def test_a_study_s_figure_is_drawn_from_what_its_file_says(dag: Dag) -> None:

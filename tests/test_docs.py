@@ -10,6 +10,7 @@ import pytest
 import workflow
 from ruamel.yaml import YAML
 
+from feature_collapse.evidence import pages
 from feature_collapse.stages import docs
 from feature_collapse.workflow.config import Config
 
@@ -17,17 +18,17 @@ from feature_collapse.workflow.config import Config
 def test_every_number_in_the_readme_is_that_of_the_tables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     readme = docs.README.read_text(encoding="utf-8")
-    assert docs.filled(readme) == readme
+    assert pages.filled(readme) == readme
 
 
 def test_the_page_of_studies_is_that_of_their_tables(
     root: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
-    page = (docs.DOCS / "studies.md").read_text(encoding="utf-8")
-    assert docs.studies_page(config) == page
+    page = (pages.DOCS / "studies.md").read_text(encoding="utf-8")
+    assert pages.studies_page(config) == page
     for name in re.findall(r"\]\(([^)]+)\)", page):
-        assert (docs.DOCS / name).exists()
+        assert (pages.DOCS / name).exists()
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def study_docs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.mark.usefixtures("study_docs")
 def test_a_study_is_shown_with_its_answer_its_verdicts_and_its_figure() -> None:
-    page = docs.studies_page(Config())
+    page = pages.studies_page(Config())
     assert "## Does it collapse?\n\nIt does, to 0.05.\n" in page
     assert "supported" in page and "figures/study_mine.png" in page
     assert "2 runs at K = 200 with 2 seeds, 12 core-minutes" in page
@@ -63,7 +64,7 @@ def test_a_study_is_shown_with_its_answer_its_verdicts_and_its_figure() -> None:
 def test_a_study_whose_runs_have_not_all_been_made_is_not_shown(study_docs: Path) -> None:
     table = study_docs / "studies/mine.csv"
     pd.read_csv(table)[1:].to_csv(table, index=False)
-    page = docs.studies_page(Config())
+    page = pages.studies_page(Config())
     assert "study_mine.png" not in page
     assert "- Does it collapse? `snakemake --cores all study_mine`" in page
 
@@ -73,16 +74,16 @@ def test_a_table_that_changes_changes_the_readme(root: Path, tmp_path: Path, mon
         shutil.copytree(root / folder, tmp_path / folder)
     readme = (root / "README.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert docs.filled(readme) == readme
+    assert pages.filled(readme) == readme
     numbers = pd.read_csv("docs/reproduction.csv")
     numbers.loc[numbers["id"] == "test_accuracy", "ours"] = 0.123
     numbers.to_csv("docs/reproduction.csv", index=False)
-    assert "12.3%" in docs.filled(readme)
+    assert "12.3%" in pages.filled(readme)
 
 
 def test_every_block_has_its_place(root: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
-    for name in docs.BLOCKS:
+    for name in pages.BLOCKS:
         assert readme.count(f"<!-- {name} -->") == readme.count(f"<!-- end {name} -->") == 1
 
 
@@ -107,7 +108,7 @@ def test_the_tables_shown_are_of_the_experiments_as_configured(root: Path, confi
 
 def test_no_measured_number_is_typed_outside_of_the_blocks(root: Path) -> None:
     text = (root / "README.md").read_text(encoding="utf-8")
-    for name in docs.BLOCKS:
+    for name in pages.BLOCKS:
         text = re.sub(f"<!-- {name} -->.*?<!-- end {name} -->", "", text, flags=re.DOTALL)
     versions = {"2305.16162", "3.11"}
     assert set(re.findall(r"\d+\.\d+|\d+ ?%", text)) <= versions
@@ -139,7 +140,7 @@ def test_a_figure_takes_the_training_behind_it_and_no_more() -> None:
 
 def test_two_cores_share_runs_but_no_run_is_shared_among_cores() -> None:
     seconds = {"a": 600.0, "b": 360.0, "c": 120.0}
-    table = docs.figures_table({"one": ["a"], "all": ["c", "b", "a"], "none": []}, seconds).set_index("figure")
+    table = pages.figures_table({"one": ["a"], "all": ["c", "b", "a"], "none": []}, seconds).set_index("figure")
     assert table["core_minutes"].to_dict() == {"one": 10, "all": 18, "none": 0}
     assert table["two_core_minutes"].to_dict() == {"one": 10, "all": 10, "none": 0}
 
@@ -159,6 +160,6 @@ def test_docs_are_made_from_a_finished_workflow(project: Path, root: Path, monke
     assert (made["figure1"], made["figure3"], made["learning_curves"]) == (0, 1, 4)
     assert len(pd.read_csv("docs/runs.csv")) == len(runs)
     readme = docs.README.read_text(encoding="utf-8")
-    assert docs.filled(readme) == readme
+    assert pages.filled(readme) == readme
     ours = pd.read_csv("docs/reproduction.csv").set_index(["figure", "id"])["ours"]["4b", "test_accuracy"]
-    assert f"{ours:.1%}" in docs.figures_block()
+    assert f"{ours:.1%}" in pages.figures_block()

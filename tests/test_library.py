@@ -11,6 +11,7 @@ import pytest
 
 import feature_collapse
 
+PACKAGE = Path(feature_collapse.__file__).parent
 HEAVY = ("torch", "numpy", "pandas", "matplotlib", "scipy", "snakemake", "rocrate")
 
 
@@ -61,6 +62,16 @@ def test_a_name_brings_its_module_and_what_that_needs_only() -> None:
     loaded = loaded_by("from feature_collapse import theorem1")
     assert "feature_collapse.theory.theorems" in loaded
     assert not loaded & {"torch", "feature_collapse.model.training", "feature_collapse.show.paper"}
+
+
+def test_section_2_of_the_paper_needs_no_table_picture_workflow_or_command_line() -> None:
+    """Where these packages cannot be imported, every module of the model can."""
+    modules = [f"feature_collapse.model.{path.stem}" for path in (PACKAGE / "model").glob("[!_]*.py")]
+    assert len(modules) >= 8
+    missing = "; ".join(f"sys.modules[{name!r}] = None" for name in ("click", "matplotlib", "pandas", "snakemake"))
+    loaded = loaded_by("; ".join([missing, *(f"import {module}" for module in modules)]))
+    assert set(modules) <= loaded
+    assert not [name for name in loaded if name.startswith(("feature_collapse.workflow", "feature_collapse.stages"))]
 
 
 def test_the_example_is_short_and_runs(

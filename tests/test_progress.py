@@ -116,6 +116,8 @@ def test_work_goes_on_where_nothing_can_be_said(monkeypatch: pytest.MonkeyPatch)
 def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) -> None:
     """A folder of the project's, and the long work made short."""
     monkeypatch.chdir(workflow.copy_project(tmp_path / "project"))
+    # Calls in this process run the code of this checkout.
+    monkeypatch.setattr("feature_collapse.__main__.own_package", lambda: None)
     problem = enumeration.problems()[0]
     monkeypatch.setattr(enumeration, "problems", lambda: [problem] * 2)
     monkeypatch.setattr(enumeration, "random_problems", lambda count: [problem])
@@ -124,7 +126,7 @@ def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: None) 
     monkeypatch.setattr(study.artifacts, "read_json", lambda path, run: {})
     monkeypatch.setattr(study, "row", lambda run, metrics: {"run": run.name})
     monkeypatch.setattr(study, "summarise", lambda rows: rows)
-    monkeypatch.setattr(study, "markdown", lambda name, question, rows: "")
+    monkeypatch.setattr(study, "markdown", lambda *tables: "")
 
 
 @pytest.mark.parametrize(

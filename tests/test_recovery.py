@@ -9,7 +9,7 @@ import workflow
 
 AHEAD = 7200  # seconds
 TARGET = "figures/smoke/figure1.pdf"
-LOOKING = [("--dry-run", TARGET), ("--list",), ("--lint",), ("--summary", TARGET), ("--rulegraph", TARGET)]
+LOOKING = [("--dry-run", TARGET), ("--list",), ("--lint",), ("--summary", TARGET), ("--rulegraph", "dot", "--", TARGET)]
 
 
 @pytest.fixture

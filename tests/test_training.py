@@ -31,7 +31,7 @@ from feature_collapse.model.textbook import TextbookNetwork, textbook_optimiser,
 from feature_collapse.model.training import AutogradStep, FusedStep, Training, TrainingError, record_steps
 from feature_collapse.stages import data as data_stage
 from feature_collapse.stages import train
-from feature_collapse.workflow import artifacts
+from feature_collapse.workflow import artifacts, provenance
 from feature_collapse.workflow.config import Config
 from feature_collapse.workflow.run import Run
 
@@ -515,12 +515,12 @@ def git(*command: str) -> None:
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
 def test_run_json_names_the_commit_and_whether_code_or_configuration_have_changed_since(prepared: Run) -> None:
     unknown = {"commit": None, "changed": None}
-    assert train.checkout() == unknown  # no repository
+    assert provenance.checkout() == unknown  # no repository
     for name in ("src", "docs"):
         Path(name).mkdir()
         Path(name, "file").write_text("as committed")
     git("init")
-    assert train.checkout() == unknown  # no commit
+    assert provenance.checkout() == unknown  # no commit
     git("add", "src", "docs")
     git("commit", "-m", "first")
     Path("docs/file").write_text("changed")  # what decides no run
@@ -528,14 +528,14 @@ def test_run_json_names_the_commit_and_whether_code_or_configuration_have_change
     clean = artifacts.read_json(prepared.folder / "run.json", prepared)["code"]
     assert re.fullmatch("[0-9a-f]{40}", clean["commit"]) and clean["changed"] is False
     Path("src/new").write_text("a module that git does not know")
-    assert train.checkout() == clean | {"changed": True}
+    assert provenance.checkout() == clean | {"changed": True}
     os.chdir("src")  # a project inside another repository, whose commit says nothing of it
-    assert train.checkout() == unknown
+    assert provenance.checkout() == unknown
 
 
 def test_without_git_the_commit_is_unknown(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert train.checkout() == {"commit": None, "changed": None}
+    assert provenance.checkout() == {"commit": None, "changed": None}
 
 
 def stop_at(run: Run, steps: int, number: signal.Signals = signal.SIGTERM) -> None:
@@ -611,12 +611,17 @@ def test_checkpoint_made_by_other_code_is_not_taken_up(
     assert "starting anew" in capsys.readouterr().err
 
 
+OF_THE_PACKAGE = [
+    f"feature_collapse.{name}" for name in ("model.training", "model.data", "stages.train", "workflow.run")
+]
+
+
 def test_the_code_a_checkpoint_depends_on_is_what_training_imports(prepared: Run) -> None:
     script = "from feature_collapse.stages.train import Path, _made_from; print(*_made_from(Path('data.safetensors')))"
     command = [sys.executable, "-c", script]
     printed = subprocess.run(command, cwd=prepared.folder, capture_output=True, text=True, check=True).stdout
-    assert {"data.safetensors", "training.py", "networks.py", "collapse.py", "config.py"} <= set(printed.split())
-    assert "figures.py" not in printed
+    assert {"data.safetensors", *OF_THE_PACKAGE} <= set(printed.split())
+    assert "figures" not in printed
 
 
 def test_training_gives_back_the_handlers_of_signals(prepared: Run) -> None:
@@ -703,7 +708,7 @@ def test_concepts_that_no_latent_holds_do_not_stop_training(tiny: Callable[..., 
 
 
 def test_peak_memory_is_that_of_the_process_and_not_of_the_one_that_started_it() -> None:
-    own = "from feature_collapse.stages.train import _peak_memory_mb as peak; print(peak())"
+    own = "from feature_collapse.workflow.provenance import peak_memory_mb as peak; print(peak())"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {own!r}], check=True)"
     lean, beside = (
         float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)

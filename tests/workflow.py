@@ -53,10 +53,10 @@ def copy_project(folder: Path) -> Path:
 
 
 def start(
-    folder: Path, *module_and_arguments: str, prefix: Sequence[str] = (), **variables: str | None
+    folder: Path, *arguments: str, prefix: Sequence[str] = (), module: bool = True, **variables: str | None
 ) -> subprocess.Popen:
-    """`python -m ...` in a folder, with the folder's own modules, as the leader of a process group. `prefix` is a
-    command to run it by; a variable that is None is taken from its environment."""
+    """`python -m ...` in a folder, with the folder's own modules, as the leader of a process group; without `module`,
+    `python ...`. `prefix` is a command to run it by; a variable that is None is taken from its environment."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder / "src"),
@@ -65,7 +65,7 @@ def start(
     }
     environment = {name: value for name, value in environment.items() if value is not None}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [*prefix, sys.executable, "-m", *module_and_arguments]
+    command = [*prefix, sys.executable, *(["-m"] if module else []), *arguments]
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, process_group=0, **pipes)
 
 

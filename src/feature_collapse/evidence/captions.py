@@ -42,9 +42,9 @@ def _numbers(seen: str, name: str, scale: str, config: Config) -> dict[str, Any]
     table = Path("results") / scale / f"{name}.csv"
     if table.exists():
         rows = artifacts.read_csv(table)
-        numbers[name] = Counter(rows.get("verdict", ()), rows=len(rows))
+        numbers[name] = Counter({"rows": len(rows)}) + Counter(map(str, rows.get("verdict", [])))
     study = name.removeprefix("studies/").removeprefix("study_")
-    rows = Path("results") / scale / "studies" / f"{study}.csv"
-    if rows.exists():
-        numbers["answer"] = studies.summary(config.question(study), artifacts.read_csv(rows))
+    of_runs = Path("results") / scale / "studies" / f"{study}.csv"
+    if of_runs.exists():
+        numbers["answer"] = studies.summary(config.question(study), artifacts.read_csv(of_runs))
     return numbers

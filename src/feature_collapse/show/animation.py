@@ -103,7 +103,6 @@ def _rounded(epoch: float) -> str:
 def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
     """The figure of the experiments, by their titles, and its panels to be moved."""
     figure = Figure(figsize=SIZE, dpi=DPI)
-    FigureCanvasAgg(figure)
     # A fixed layout, as what changes from frame to frame must not shift the rest.
     grid = figure.subplots(
         *(3, len(trajectories)),
@@ -113,15 +112,15 @@ def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
         gridspec_kw={"left": 0.085, "right": 0.985, "bottom": 0.145, "top": 0.905, "wspace": 0.14, "hspace": 0.2},
     )
     panels = [
-        Panel(*column, title, trajectory)
-        for column, (title, trajectory) in zip(grid.T, trajectories.items(), strict=True)
+        Panel(words, u, curve, title, trajectory)
+        for (words, u, curve), (title, trajectory) in zip(grid.T, trajectories.items(), strict=True)
     ]
     labels = "words", "classifier\nvectors $u_{k,\\ell}$", "test\naccuracy (%)"
     for axes, label in zip(grid[:, 0], labels, strict=True):
         axes.set_ylabel(label)
         axes.yaxis.set_label_coords(-0.17, 0.5)
     legend_below(figure, grid[0, 0])
-    for handle in figure.legends[0].legend_handles:
+    for handle in filter(None, figure.legends[0].legend_handles):
         handle.set(alpha=1, markersize=6)
     return figure, panels
 
@@ -129,11 +128,12 @@ def moving(trajectories: dict[str, Trajectory]) -> tuple[Figure, list[Panel]]:
 def frames(trajectories: dict[str, Trajectory], quiet: bool = False) -> Iterator[np.ndarray]:
     """The pictures (height, width, 3), as bytes of red, green and blue: before training, then at each of the times."""
     figure, panels = moving(trajectories)
+    canvas = FigureCanvasAgg(figure)
     for i in track(range(TIMES + 2), "animation", "picture", quiet):
         for panel in panels:
             panel.show(record(panel.trajectory.epoch, (i - 1) / TIMES) if i else 0)
-        figure.canvas.draw()
-        yield np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        canvas.draw()
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def palette(n_c: int) -> Image.Image:

@@ -1,6 +1,7 @@
 """The two explanatory drawings: the data model (Figure 1) and the two networks (Figure 2)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -190,10 +191,10 @@ def _canvas(height: float) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def _text(ax: Axes, x: float, y: float, text: str, size: float = BODY, **kwargs: str) -> None:
+def _text(ax: Axes, x: float, y: float, text: str, size: float = BODY, **kwargs: Any) -> None:
     # The baseline hangs below y by a fixed part of the size: centring each text's own box would put
     # texts with and without subscripts on different lines.
-    fonts = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
+    fonts: dict[str, Any] = {"family": "DejaVu Sans", "math_fontfamily": "dejavusans"}
     ax.text(x, y - 0.3 * size / 72, text, fontsize=size, va="baseline", **fonts, **kwargs)
 
 
@@ -237,7 +238,7 @@ def _chip(
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     style = "-|>,head_length=2.5,head_width=1.5"
-    line = {"color": GREY, "lw": 0.8, "shrinkA": 2, "shrinkB": 2}
+    line: dict[str, Any] = {"color": GREY, "lw": 0.8, "shrinkA": 2, "shrinkB": 2}
     ax.add_patch(FancyArrowPatch(start, end, arrowstyle=style, **line))
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter
 
 from feature_collapse.model.experiment import Experiment
 from feature_collapse.show.style import COLOURS, MARKERS, WIDTH, concept_colour, describe, legend_below
-from feature_collapse.theory import predictions
+from feature_collapse.theory import curves, predictions
 from feature_collapse.theory import theorems as theory
 
 
@@ -40,8 +40,10 @@ def scatter(run: Shown) -> Figure:
 
 def _plane(axes: Axes, plane: np.ndarray, concepts: np.ndarray, sigma: list[float]) -> None:
     for g in np.unique(concepts):
+        across, up, *_ = plane[concepts == g].T
         axes.scatter(
-            *plane[concepts == g, :2].T,
+            across,
+            up,
             s=9,
             alpha=0.35,
             color=concept_colour(g),
@@ -121,7 +123,7 @@ def theory_norms(*runs: Shown) -> Figure:
     for i, run in enumerate(runs):
         e, norms = run.experiment, run.files["features"]["words_norm"]
         title = f"{run.title}: {describe(e)}"
-        mu, prediction = predictions.law(e), predictions.predict(e)
+        mu, prediction = curves.law(e), predictions.predict(e)
         axes.scatter(
             np.tile(mu, e.n_c), norms, s=8, alpha=0.5, color=COLOURS[i], marker=MARKERS[i], linewidths=0, label=title
         )
@@ -129,8 +131,9 @@ def theory_norms(*runs: Shown) -> Figure:
         flat = np.ptp(mu) == 0
         x, y = (mu[0] * np.array([0.7, 1.4]), prediction.norm_words[:2]) if flat else (mu, prediction.norm_words)
         axes.plot(x, y, color="black", lw=1, label="predicted" if i == len(runs) - 1 else None)
-        beside = {"xytext": (-4, 0), "ha": "right"} if flat else {"xytext": (4, 0), "ha": "left"}
-        axes.annotate(prediction.theorem, (x[0], y[0]), textcoords="offset points", fontsize=7.5, va="center", **beside)
+        style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "va": "center"}
+        style |= {"xytext": (-4, 0), "ha": "right"} if flat else {"xytext": (4, 0), "ha": "left"}
+        axes.annotate(prediction.theorem, (x[0], y[0]), **style)
     axes.set(xscale="log", yscale="log", xlabel=r"frequency $\mu_\beta$ of the word in its concept")
     axes.set_ylabel("norm of the word embedding")
     axes.margins(x=0.09)

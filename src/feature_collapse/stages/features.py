@@ -37,7 +37,7 @@ def make(run: Run) -> None:
 
     arrays, numbers = extract(run.experiment, network, data, run.seed)
     artifacts.write_arrays(run.folder / "features.safetensors", run, {k: v.numpy() for k, v in arrays.items()}, **words)
-    last, peak = history.iloc[-1], history.loc[history["test_accuracy"].idxmax()]
+    last, peak = history.iloc[-1], history.iloc[int(history["test_accuracy"].to_numpy().argmax())]
     epochs, losses = history["epoch"].to_numpy(), history["train_loss"].to_numpy()
     snapshots, _ = artifacts.read_arrays(run.folder / "snapshots.safetensors", run)
     training = {

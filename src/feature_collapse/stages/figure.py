@@ -28,4 +28,4 @@ def make(name: str, config: Config) -> None:
         Shown(entry.of[experiment], run.experiment, artifacts.read(run, entry.reads))
         for experiment, run in figures.runs(figure, scale).items()
     ]
-    artifacts.write_figure(Path("figures") / name, drawings[entry.draw](*shown))
+    artifacts.write_figure(Path("figures") / name, drawings[str(entry.draw)](*shown))

@@ -13,24 +13,18 @@ Writes:   results/RUN/weights.safetensors     the last weights
 Example:  python -m feature_collapse train fig4b/seed0 --threads 2
 """
 
-import platform
-import re
-import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from feature_collapse.model.training import Training
-from feature_collapse.workflow import artifacts
+from feature_collapse.workflow import artifacts, provenance
 from feature_collapse.workflow.progress import Progress
 from feature_collapse.workflow.run import Run
 
@@ -44,7 +38,7 @@ def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
     Every minute, and on SIGTERM and SIGINT, a checkpoint is left beside them; the next call goes on from it and ends
     with the same bytes. Raises TrainingError when the loss or a weight is not finite, leaving the last checkpoint.
     """
-    begun, code = time.monotonic(), checkout()
+    begun, code = time.monotonic(), provenance.checkout()
     torch.set_num_threads(threads)
     data_file, checkpoint = run.folder / "data.safetensors", run.folder / "checkpoint.safetensors"
     arrays, _ = artifacts.read_arrays(data_file, run)
@@ -87,46 +81,15 @@ def make(run: Run, threads: int = 1, quiet: bool = False) -> None:
         run,
         {
             "seconds": round(earlier + time.monotonic() - begun, 2),
-            "peak_memory_mb": round(_peak_memory_mb(), 1),
+            "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
             "threads": threads,
-            "machine": versions(),
+            "machine": provenance.versions(),
             "code": code,
             "inputs": {data_file.name: artifacts.checksum(data_file)},
             "outputs": {name: artifacts.checksum(path) for name, path in outputs.items()},
         },
     )
     checkpoint.unlink(missing_ok=True)
-
-
-def versions() -> dict[str, str]:
-    """Python, torch, numpy and BLAS versions, and the instructions torch uses on this CPU."""
-    blas = next((line for line in torch.__config__.show().splitlines() if "BLAS" in line or "oneAPI" in line), "")
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "blas": blas.strip(" -"),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "platform": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def checkout() -> dict[str, Any]:
-    """The commit of the project in the working directory, and whether its `src/` or `config/` has been changed since.
-    Both are None where the project is not a git repository of its own, and where there is no git."""
-    ask = ["git", "--no-optional-locks"]  # somebody may be committing: never be in the way
-    try:
-        top, commit = _said(*ask, "rev-parse", "--show-toplevel", "HEAD").split("\n")
-        if Path(top).resolve() != Path.cwd().resolve():
-            return {"commit": None, "changed": None}
-        return {"commit": commit, "changed": bool(_said(*ask, "status", "--porcelain", "--", "src", "config"))}
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "changed": None}
-
-
-def _said(*command: str) -> str:
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return done.stdout.rstrip("\n")
 
 
 def _state(training: Training) -> str:
@@ -140,8 +103,9 @@ def _state(training: Training) -> str:
 
 def _made_from(data_file: Path) -> dict[str, str]:
     """Checksums of what a training depends on beside its configuration: its data, and the modules it imports."""
-    modules = [module.__file__ for name, module in sys.modules.items() if name.startswith("feature_collapse.")]
-    return {path.name: artifacts.checksum(path) for path in [data_file, *map(Path, sorted(modules))]}
+    loaded = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("feature_collapse.")}
+    modules = {name: artifacts.checksum(Path(file)) for name, file in sorted(loaded.items()) if file}
+    return {data_file.name: artifacts.checksum(data_file), **modules}
 
 
 def _resume(training: Training, checkpoint: Path, run: Run, made_from: dict[str, str]) -> float:
@@ -158,7 +122,7 @@ def _resume(training: Training, checkpoint: Path, run: Run, made_from: dict[str,
         return 0.0
     training.resume({name: torch.from_numpy(array) for name, array in arrays.items()}, notes)
     print(f"{run.name}: going on from epoch {training.epoch:.2f}", file=sys.stderr, flush=True)
-    return notes["seconds"]
+    return float(notes["seconds"])
 
 
 @contextmanager
@@ -172,13 +136,3 @@ def _stop_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _peak_memory_mb() -> float:
-    """Of this process. Linux counts into `ru_maxrss` what the process that started this one had, so it is asked
-    otherwise."""
-    status = Path("/proc/self/status")
-    if status.exists() and (found := re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text("utf-8"), re.MULTILINE)):
-        return int(found[1]) * 1024 / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

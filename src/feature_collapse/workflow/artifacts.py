@@ -154,7 +154,7 @@ def json_text(content: Mapping[str, Any]) -> str:
 def read_json(path: Path, run: Run) -> dict[str, Any]:
     """The content of a JSON artifact. Raises ArtifactError unless it is whole and made for `run` as configured."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         whole = content.pop("sha256") == _digest(content, {})
     except FileNotFoundError:
         raise ArtifactError(path, "is missing") from None

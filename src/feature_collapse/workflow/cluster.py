@@ -46,9 +46,10 @@ class _Submissions:
     def submit(self, job: Any) -> None:
         """In a thread of the plugin, which has several."""
         with self.first:
-            if not self.accepted and not self.refused:
-                return self.run_job(job)
-        if not self.refused:
+            first = not self.accepted
+            if first and not self.refused:
+                self.run_job(job)
+        if not first and not self.refused:
             self.run_job(job)
 
     def accept(self, job: SubmittedJobInfo) -> None:
@@ -57,9 +58,10 @@ class _Submissions:
 
     def refuse(self, job: SubmittedJobInfo, msg: str) -> None:
         if self.accepted:
-            return self.report_refusal(job, msg)
-        self.refused = True
-        self.scheduler.executor_error_callback(WorkflowError(_without_call(msg)))
+            self.report_refusal(job, msg)
+        else:
+            self.refused = True
+            self.scheduler.executor_error_callback(WorkflowError(_without_call(msg)))
 
     def fail(self, job: SubmittedJobInfo, msg: str | None = None, **more: Any) -> None:
         """Of a job that was refused, or accepted and then failed."""

@@ -156,7 +156,7 @@ class Config:
             axes = [[values[0], values[-1]] if thin else values for values in grid.vary.values()]
             for base in grid.base:
                 for values in product(*axes):
-                    settings = {}
+                    settings: dict[str, Any] = {}
                     for keys, value in zip(grid.vary, values, strict=True):
                         settings |= dict.fromkeys(keys.split("="), value)
                     run, experiment = self._varied(base, settings, scale)

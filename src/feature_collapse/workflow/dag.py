@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
@@ -108,10 +109,10 @@ class Dag:
     def known(self) -> str:
         """What can be asked for, in a line."""
         targets = [rule.name for rule in self.workflow.rules if not rule.output and not rule.shellcmd]
-        figures, tables, scales = map(", ".join, (self.figures.drawn, self.figures.tables, self.config.scales))
+        figures, tables = ", ".join(self.figures.drawn), ", ".join(self.figures.tables)
         return (
             f"there are the targets {', '.join(targets)}; figures/[SCALE/]NAME.pdf for {figures}; "
-            f"results/[SCALE/]NAME.html for {tables}; the scales are {scales}"
+            f"results/[SCALE/]NAME.html for {tables}; the scales are {', '.join(self.config.scales)}"
         )
 
     # From which runs
@@ -226,6 +227,12 @@ class Dag:
 def any_of(*names: str) -> str:
     """The pattern of a wildcard that is one of the names."""
     return "|".join(map(re.escape, names))
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """A function of this package that is imported when it is called: what the report alone needs takes seconds, and
+    every Snakemake reads the Snakefile."""
+    return lambda *given: getattr(import_module(f"{PACKAGE.name}.{module}"), name)(*given)
 
 
 def refuse(wrong: object) -> NoReturn:
