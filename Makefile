@@ -54,7 +54,7 @@ adopt: .venv/ready ## keep the runs in a results/ that was copied here, as far a
 	@$(IN) feature_collapse adopt
 
 test: .venv/ready ## the tests
-	$(IN) pytest -n 2
+	$(IN) pytest -n 2 $(strip $(TESTS))
 
 lint: .venv/ready ## format, lint and the direction of imports, as CI does
 	$(IN) ruff check . && $(IN) ruff format --check . && $(IN) snakefmt --check Snakefile rules/*.smk && $(IN) snakemake --lint
